@@ -1,0 +1,20 @@
+//! certkeep's domain: what a certificate, an application, an issuance and a failure are, and the ports through which the
+//! rest of the house is reached.
+//!
+//! What may not enter: anything that does I/O or knows a transport. This crate never sees tokio, axum, sqlx, reqwest,
+//! hickory or instant-acme; time comes in through [`time::Clock`].
+//!
+//! Start reading at [`certificate`] (the inventory), then [`application`] and [`issuance`] (how a certificate comes to
+//! be), [`renewal`] (when it is replaced), [`failure`] (what can go wrong, in numbers), and [`ports`] (what the
+//! engine asks of its adapters).
+pub mod application;
+pub mod certificate;
+pub mod client;
+pub mod failure;
+pub mod issuance;
+pub mod material;
+pub mod name;
+pub mod ports;
+pub mod provider;
+pub mod renewal;
+pub mod time;

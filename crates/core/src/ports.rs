@@ -1,0 +1,13 @@
+//! What the engine asks of its adapters. Each port is a small trait that is safe to use as `dyn`.
+mod dns;
+mod issuer;
+mod store;
+
+pub use dns::{DnsProvider, DnsProviders, Propagation, Resolver};
+pub use issuer::{
+    Authorization, AuthorizationStatus, CertificateAuthority, Challenge, ExternalAccount, Issuer, Order, OrderStatus,
+};
+pub use store::{
+    BlockSubject, Certificates, Change, ClientChange, Clients, CreateError, DeleteError, Issuances, NewCertificate, NewServer,
+    Outcome, Removal, Rotation, Settings, Store, StoreError, Upload, Uploads, Version,
+};

@@ -1,0 +1,147 @@
+//! When a certificate is replaced, and when a failed attempt is repeated: pure functions of time.
+use jiff::{SignedDuration, Timestamp};
+
+/// From when to when a certificate is valid (RFC 5280 §4.1.2.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validity {
+    /// First second of validity.
+    pub not_before: Timestamp,
+    /// Last second of validity.
+    pub not_after: Timestamp,
+}
+
+impl Validity {
+    /// How long it is valid in all; never negative.
+    pub fn life(&self) -> SignedDuration {
+        self.not_after.duration_since(self.not_before).max(SignedDuration::ZERO)
+    }
+}
+
+/// How renewal is planned. Fractions of a certificate's life, never a number of days.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Policy {
+    /// Renewed when this part of its life is left.
+    pub part_left: f64,
+    /// A life shorter than this is short …
+    pub short_life: SignedDuration,
+    /// … and renewed when this part of it is left.
+    pub short_part_left: f64,
+    /// Renewals are spread over this part of the life before the planned instant, so that what was issued together is
+    /// not renewed together.
+    pub spread: f64,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Policy { part_left: 1.0 / 3.0, short_life: SignedDuration::from_hours(240), short_part_left: 0.5, spread: 0.02 }
+    }
+}
+
+/// What renewal says of a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plan {
+    /// Now.
+    Due,
+    /// Not before this instant.
+    Wait(Timestamp),
+}
+
+/// The instant at which a certificate is to be renewed; `draw` in `[0, 1)` is chosen once per version and spreads
+/// renewals. Always after `not_before` and before `not_after` where the life is longer than zero.
+pub fn renew_at(validity: Validity, policy: Policy, draw: f64) -> Timestamp {
+    let life = validity.life();
+    let part = if life < policy.short_life { policy.short_part_left } else { policy.part_left };
+    let left = (part + policy.spread * draw.clamp(0.0, 1.0)).clamp(0.0, 1.0);
+    let at = validity.not_after.saturating_sub(life.mul_f64(left)).unwrap_or(validity.not_after);
+    if life > SignedDuration::from_hours(24) { off_the_hour(at, draw) } else { at }
+}
+
+/// Whether to renew now.
+pub fn plan(now: Timestamp, validity: Validity, policy: Policy, draw: f64) -> Plan {
+    let at = renew_at(validity, policy, draw);
+    if now >= at { Plan::Due } else { Plan::Wait(at) }
+}
+
+/// How long to wait after the `failures`-th failure in a row (the first is 1): 1, 10, 100 minutes, then a day.
+pub fn retry_delay(failures: u32) -> SignedDuration {
+    match failures {
+        0 | 1 => SignedDuration::from_mins(1),
+        2 => SignedDuration::from_mins(10),
+        3 => SignedDuration::from_mins(100),
+        _ => SignedDuration::from_hours(24),
+    }
+}
+
+/// When to try again after the `failures`-th failure in a row: the table's delay and up to a tenth more, not before
+/// what the other side asked for, never on the hour. `draw` in `[0, 1)`.
+pub fn retry_at(now: Timestamp, failures: u32, not_before: Option<Timestamp>, draw: f64) -> Timestamp {
+    let delay = retry_delay(failures);
+    let delay = delay.saturating_add(delay.mul_f64(draw.clamp(0.0, 1.0) / 10.0));
+    let at = now.saturating_add(delay).unwrap_or(now);
+    off_the_hour(not_before.map_or(at, |earliest| at.max(earliest)), draw)
+}
+
+/// An instant in the first two minutes of an hour, when everybody's timers ring, moved one to six minutes on.
+fn off_the_hour(at: Timestamp, draw: f64) -> Timestamp {
+    const HOUR: i64 = 3600;
+    if at.as_second().rem_euclid(HOUR) >= 120 {
+        return at;
+    }
+    let shift = SignedDuration::from_secs(120).saturating_add(SignedDuration::from_secs(240).mul_f64(draw.clamp(0.0, 1.0)));
+    at.saturating_add(shift).unwrap_or(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn renewal_falls_inside_the_life(start in 0i64..4_000_000_000, life in 20i64..40_000_000, draw in 0.0f64..1.0) {
+            let validity = Validity { not_before: at(start), not_after: at(start + life) };
+            let renewal = renew_at(validity, Policy::default(), draw);
+            prop_assert!(renewal > validity.not_before && renewal < validity.not_after);
+            let left = validity.not_after.duration_since(renewal).as_secs_f64() / life as f64;
+            let part = if life < 240 * 3600 { 0.5 } else { 1.0 / 3.0 };
+            // The shift off the hour is at most six minutes.
+            prop_assert!(left <= part + 0.021 && left >= part - 360.0 / life as f64 - 0.01, "left {left}");
+        }
+
+        #[test]
+        fn due_exactly_from_the_planned_instant_on(start in 0i64..4_000_000_000, life in 20i64..40_000_000, draw in 0.0f64..1.0) {
+            let validity = Validity { not_before: at(start), not_after: at(start + life) };
+            let renewal = renew_at(validity, Policy::default(), draw);
+            let before = renewal - SignedDuration::from_nanos(1);
+            prop_assert_eq!(plan(renewal, validity, Policy::default(), draw), Plan::Due);
+            prop_assert_eq!(plan(before, validity, Policy::default(), draw), Plan::Wait(renewal));
+        }
+
+        #[test]
+        fn retries_come_later_each_time_and_never_on_the_hour(now in 0i64..4_000_000_000, failures in 1u32..20, draw in 0.0f64..1.0) {
+            let again = retry_at(at(now), failures, None, draw);
+            let waited = again.duration_since(at(now));
+            let table = retry_delay(failures);
+            prop_assert!(waited >= table);
+            prop_assert!(waited <= table + table.mul_f64(0.1) + SignedDuration::from_mins(6));
+            prop_assert!(again.as_second() % 3600 >= 120);
+        }
+
+        #[test]
+        fn the_other_side_is_heeded(now in 0i64..4_000_000_000, ask in 0i64..1_000_000, draw in 0.0f64..1.0) {
+            let earliest = at(now + ask);
+            prop_assert!(retry_at(at(now), 1, Some(earliest), draw) >= earliest);
+        }
+    }
+
+    #[test]
+    fn a_life_of_nothing_is_due_at_once() {
+        let validity = Validity { not_before: at(100), not_after: at(50) };
+        assert_eq!(plan(at(100), validity, Policy::default(), 0.5), Plan::Due);
+    }
+}
