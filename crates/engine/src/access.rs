@@ -1,0 +1,249 @@
+//! Who may call: logins, tokens and blocks (contract §3).
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use certkeep_core::client::{
+    ACCESS_TOKEN_LIFE, BLOCK, Digest, MAX_FAILED_LOGINS, MAX_LIVE_TOKENS, REFRESH_TOKEN_LIFE, ROTATION_GRACE, Session, TokenPair,
+};
+use certkeep_core::ports::{BlockSubject, StoreError};
+use ipnet::IpNet;
+use jiff::Timestamp;
+use quick_cache::sync::Cache;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::Engine;
+
+/// Most sessions that are remembered; further ones are read from the store at each call.
+const REMEMBERED_SESSIONS: usize = 10_000;
+/// Most blocks that are remembered, so that a blocked caller costs no write.
+const REMEMBERED_BLOCKS: usize = 10_000;
+
+/// A pair of tokens as the client gets it.
+#[derive(Debug)]
+pub struct Tokens {
+    /// 32 alphanumerics, lives [`ACCESS_TOKEN_LIFE`].
+    pub access: SecretString,
+    /// 32 alphanumerics, lives [`REFRESH_TOKEN_LIFE`].
+    pub refresh: SecretString,
+}
+
+/// Why a caller is turned away.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    /// Address or credential is blocked until this instant.
+    #[error("blocked until {0}")]
+    Blocked(Timestamp),
+    /// The address is outside the client's permitted networks.
+    #[error("the address is outside the client's permitted networks")]
+    ForbiddenAddress,
+    /// A fault of ours.
+    #[error("no random number could be drawn")]
+    Random,
+    /// The store failed.
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+    /// The token is missing, unknown, revoked or expired.
+    #[error("the token is not valid")]
+    TokenExpired,
+    /// So many access tokens of the client are live.
+    #[error("the client has too many live tokens")]
+    TooManyTokens,
+    /// Client id or secret is wrong.
+    #[error("client id or secret is wrong")]
+    WrongCredentials,
+}
+
+/// What the hot path remembers, void when the store's epoch grows.
+pub(crate) struct Remembered {
+    sessions: Cache<Digest, Arc<Session>>,
+    blocks: Cache<BlockSubject, Timestamp>,
+}
+
+impl Default for Remembered {
+    fn default() -> Self {
+        Remembered { sessions: Cache::new(REMEMBERED_SESSIONS), blocks: Cache::new(REMEMBERED_BLOCKS) }
+    }
+}
+
+impl Remembered {
+    pub(crate) fn forget(&self) {
+        self.sessions.clear();
+        self.blocks.clear();
+    }
+}
+
+impl Engine {
+    /// Opens a session for a client (contract §3, `get_token`).
+    ///
+    /// # Errors
+    /// [`AccessError::WrongCredentials`], counted against the address and the credential; [`AccessError::Blocked`];
+    /// [`AccessError::ForbiddenAddress`]; [`AccessError::TooManyTokens`]; the store's.
+    pub async fn login(&self, address: IpAddr, client_id: &str, secret: &SecretString) -> Result<Tokens, AccessError> {
+        let now = self.now();
+        let credential = BlockSubject::Credential(Digest::of(&format!("{client_id}\0{}", secret.expose_secret())));
+        let address_block = BlockSubject::Address(network_of(address));
+        // A blocked credential is turned away first, and does not count against its address: so a client that loops
+        // with a dead secret keeps only itself out once its address is free again.
+        if let Some(until) = self.blocked_until(&credential, now).await? {
+            return Err(AccessError::Blocked(until));
+        }
+        if let Some(until) = self.blocked_until(&address_block, now).await? {
+            return Err(AccessError::Blocked(until));
+        }
+        let found = self.store().client(client_id).await?;
+        let given = Digest::of(secret.expose_secret());
+        let Some((client, _)) = found.filter(|(_, expected)| expected.matches(&given)) else {
+            let by_credential = self.store().failed_login(&credential, now, MAX_FAILED_LOGINS, BLOCK).await?;
+            let by_address = self.store().failed_login(&address_block, now, MAX_FAILED_LOGINS, BLOCK).await?;
+            for (subject, until) in [(credential, by_credential), (address_block, by_address)] {
+                if let Some(until) = until {
+                    self.inner.remembered_sessions.blocks.insert(subject, until);
+                }
+            }
+            return Err(AccessError::WrongCredentials);
+        };
+        if !permitted(&client.networks, address) {
+            return Err(AccessError::ForbiddenAddress);
+        }
+        self.store().clear_failed_logins(&address_block).await?;
+        let (tokens, pair) = new_pair(now)?;
+        if self.store().open_session(client.key, &pair, now, MAX_LIVE_TOKENS).await? {
+            Ok(tokens)
+        } else {
+            Err(AccessError::TooManyTokens)
+        }
+    }
+
+    /// Exchanges a refresh token for a new pair (contract §3, `refresh_token`).
+    ///
+    /// # Errors
+    /// [`AccessError::TokenExpired`], [`AccessError::ForbiddenAddress`], or the store's.
+    pub async fn refresh(&self, address: IpAddr, refresh: &SecretString) -> Result<Tokens, AccessError> {
+        if !looks_like_token(refresh.expose_secret()) {
+            return Err(AccessError::TokenExpired);
+        }
+        let now = self.now();
+        let (tokens, pair) = new_pair(now)?;
+        let digest = Digest::of(refresh.expose_secret());
+        let rotation = self.store().rotate_session(&digest, &pair, now, ROTATION_GRACE).await?;
+        // The old access token now dies earlier than what is remembered of it.
+        let Some(rotation) = rotation else { return Err(AccessError::TokenExpired) };
+        self.forget_sessions_of(rotation.client.key);
+        if permitted(&rotation.client.networks, address) { Ok(tokens) } else { Err(AccessError::ForbiddenAddress) }
+    }
+
+    /// Revokes an access token with its refresh token (contract §3, `del_token`); one that is dead already is no error.
+    ///
+    /// # Errors
+    /// [`AccessError::TokenExpired`] for a token that never was valid; the store's.
+    pub async fn logout(&self, access: &str) -> Result<(), AccessError> {
+        if !looks_like_token(access) {
+            return Err(AccessError::TokenExpired);
+        }
+        let digest = Digest::of(access);
+        let known = self.store().revoke_session(&digest, self.now()).await?;
+        self.inner.remembered_sessions.sessions.remove(&digest);
+        if known { Ok(()) } else { Err(AccessError::TokenExpired) }
+    }
+
+    /// The live session of an access token. Costs no write, and no read of the store once the token is remembered.
+    ///
+    /// # Errors
+    /// [`AccessError::TokenExpired`], [`AccessError::ForbiddenAddress`], or the store's.
+    pub async fn session(&self, address: IpAddr, access: &str) -> Result<Arc<Session>, AccessError> {
+        if !looks_like_token(access) {
+            return Err(AccessError::TokenExpired);
+        }
+        let digest = Digest::of(access);
+        let sessions = &self.inner.remembered_sessions.sessions;
+        let session = match sessions.get(&digest) {
+            Some(session) => session,
+            None => {
+                let session = self.store().session(&digest).await?.ok_or(AccessError::TokenExpired)?;
+                let session = Arc::new(session);
+                if session.is_live(self.now()) {
+                    sessions.insert(digest, Arc::clone(&session));
+                }
+                session
+            }
+        };
+        if !session.is_live(self.now()) {
+            sessions.remove(&digest);
+            return Err(AccessError::TokenExpired);
+        }
+        if !permitted(&session.client.networks, address) {
+            return Err(AccessError::ForbiddenAddress);
+        }
+        Ok(session)
+    }
+
+    /// Until when a subject is blocked; asks the store only for what is not remembered.
+    async fn blocked_until(&self, subject: &BlockSubject, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let blocks = &self.inner.remembered_sessions.blocks;
+        if let Some(until) = blocks.get(subject) {
+            if until > now {
+                return Ok(Some(until));
+            }
+            blocks.remove(subject);
+        }
+        let until = self.store().blocked_until(subject, now).await?;
+        if let Some(until) = until {
+            blocks.insert(subject.clone(), until);
+        }
+        Ok(until)
+    }
+
+    fn forget_sessions_of(&self, client: certkeep_core::client::ClientKey) {
+        self.inner.remembered_sessions.sessions.retain(|_, session| session.client.key != client);
+    }
+}
+
+fn permitted(networks: &[IpNet], address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    networks.is_empty() || networks.iter().any(|network| network.contains(&address))
+}
+
+/// What counts as one address: itself, or the /64 that a site commonly has in IPv6.
+fn network_of(address: IpAddr) -> IpNet {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => IpNet::from(IpAddr::V4(v4)),
+        IpAddr::V6(v6) => ipnet::Ipv6Net::new(v6, 64).map_or(IpNet::from(IpAddr::V6(v6)), |net| IpNet::V6(net.trunc())),
+    }
+}
+
+/// Every token has this form; anything else need not be looked up.
+fn looks_like_token(text: &str) -> bool {
+    text.len() == TOKEN_LENGTH && text.bytes().all(|b| b.is_ascii_alphanumeric())
+}
+
+const TOKEN_LENGTH: usize = 32;
+
+/// A random text of [`TOKEN_LENGTH`] alphanumerics, about 190 bits.
+///
+/// # Errors
+/// The system's source of randomness failed.
+pub fn random_token() -> Result<SecretString, AccessError> {
+    const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let mut token = String::with_capacity(TOKEN_LENGTH);
+    while token.len() < TOKEN_LENGTH {
+        let mut octets = [0u8; 64];
+        aws_lc_rs::rand::fill(&mut octets).map_err(|_| AccessError::Random)?;
+        // Octets from 248 on would make the first letters of the alphabet likelier.
+        let letters = octets.iter().filter(|b| **b < 248).filter_map(|b| ALPHABET.get(usize::from(b % 62)));
+        for letter in letters.take(TOKEN_LENGTH - token.len()) {
+            token.push(char::from(*letter));
+        }
+    }
+    Ok(token.into())
+}
+
+fn new_pair(now: Timestamp) -> Result<(Tokens, TokenPair), AccessError> {
+    let tokens = Tokens { access: random_token()?, refresh: random_token()? };
+    let pair = TokenPair {
+        access: Digest::of(tokens.access.expose_secret()),
+        refresh: Digest::of(tokens.refresh.expose_secret()),
+        access_ends: now.saturating_add(ACCESS_TOKEN_LIFE).unwrap_or(now),
+        refresh_ends: now.saturating_add(REFRESH_TOKEN_LIFE).unwrap_or(now),
+    };
+    Ok((tokens, pair))
+}

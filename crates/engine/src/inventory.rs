@@ -1,0 +1,8 @@
+//! Reading, adding, changing and deleting certificates (contract §4).
+mod commands;
+mod reading;
+mod writing;
+
+pub use commands::{ApplicationInput, Create, Created, Update};
+pub(crate) use reading::Remembered;
+pub use writing::{MAX_UPLOAD, UPLOAD_LIFE};

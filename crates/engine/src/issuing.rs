@@ -1,0 +1,289 @@
+//! An issuance, step by saved step.
+//!
+//! Each step does one outward thing and saves what it learnt; the next run of the same step, in this process or after
+//! a kill, finds what was saved and goes on. Records are journalled before they are created and taken down in every
+//! outcome.
+mod presenting;
+mod records;
+
+use std::time::Duration;
+
+use certkeep_core::failure::{Code, Failure};
+use certkeep_core::issuance::{AcmeAccount, Fence, Issuance, Lease, Step};
+use certkeep_core::material::{IssuedProblem, PrivateKey, certificate_request, check_issued};
+use certkeep_core::ports::{AuthorizationStatus, CertificateAuthority, Issuer, Order, OrderStatus, Outcome, StoreError, Version};
+use certkeep_core::renewal::retry_at;
+use jiff::{SignedDuration, Timestamp};
+use tokio::task::JoinHandle;
+
+use crate::Engine;
+use crate::draw::draw;
+
+/// How long a step may take that does not wait for propagation.
+const STEP_DEADLINE: Duration = Duration::from_secs(300);
+/// How much longer than its step a lease lasts.
+const LEASE_MARGIN: Duration = Duration::from_secs(60);
+/// How long a claimed issuance may wait for its first step.
+pub(crate) const FIRST_LEASE: Duration = STEP_DEADLINE.saturating_add(LEASE_MARGIN);
+
+/// Why a step was not taken.
+enum Stopped {
+    /// The issuance fails with this.
+    Failure(Failure),
+    /// The store failed, or somebody else holds the lease: the issuance is left as it is.
+    Store(StoreError),
+}
+
+impl From<Failure> for Stopped {
+    fn from(failure: Failure) -> Self {
+        Stopped::Failure(failure)
+    }
+}
+
+impl From<StoreError> for Stopped {
+    fn from(error: StoreError) -> Self {
+        Stopped::Store(error)
+    }
+}
+
+/// A leased issuance being worked on.
+struct Run {
+    engine: Engine,
+    issuance: Issuance,
+    fence: Fence,
+    /// The next version's key, being made while the network is waited for.
+    key: Option<JoinHandle<Result<PrivateKey, String>>>,
+}
+
+impl Engine {
+    /// Takes steps of a leased issuance until it is over.
+    ///
+    /// # Errors
+    /// The store's; the issuance is left as it was last saved.
+    pub(crate) async fn work(&self, lease: Lease) -> Result<(), StoreError> {
+        let certificate = lease.issuance.certificate;
+        let mut run = Run { engine: self.clone(), issuance: lease.issuance, fence: lease.fence, key: None };
+        let over = run.until_over().await;
+        self.changed(certificate).await;
+        over
+    }
+}
+
+impl Run {
+    async fn until_over(&mut self) -> Result<(), StoreError> {
+        while !self.issuance.step.is_final() {
+            let step = self.issuance.step;
+            let taken = tokio::time::timeout(self.deadline(step), self.take(step)).await;
+            let failure = match taken {
+                Ok(Ok(())) => continue,
+                Ok(Err(Stopped::Store(error))) => return Err(error),
+                Ok(Err(Stopped::Failure(failure))) => failure,
+                Err(_) => Failure::new(Code::StepTimeout, step.as_str()),
+            };
+            self.fail(failure).await?;
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, step: Step) -> Result<(), Stopped> {
+        tracing::debug!(issuance = self.issuance.id.0, step = step.as_str(), "taking the next step");
+        match step {
+            Step::Queued => self.place_order().await,
+            Step::Ordered => self.present().await,
+            Step::Presented => self.await_visible().await,
+            Step::Propagated => self.validate().await,
+            Step::Validated => self.prepare_request().await,
+            Step::Finalizing => self.finalize().await,
+            Step::Issued => self.accept().await,
+            Step::Done | Step::Failed => Ok(()),
+        }
+    }
+
+    fn deadline(&self, step: Step) -> Duration {
+        match step {
+            Step::Presented => self.propagation().timeout.saturating_add(STEP_DEADLINE),
+            _ => STEP_DEADLINE,
+        }
+    }
+
+    /// Saves the issuance at its next step, and keeps the lease for as long as that may take.
+    async fn save(&mut self, step: Step) -> Result<(), Stopped> {
+        self.issuance.step = step;
+        let lease = self.deadline(step).saturating_add(LEASE_MARGIN);
+        let until = later(self.engine.now(), lease);
+        Ok(self.engine.store().save(&self.issuance, self.fence, until).await?)
+    }
+
+    fn ca(&self) -> &CertificateAuthority {
+        &self.engine.inner.settings.ca
+    }
+
+    fn issuer(&self) -> &dyn Issuer {
+        self.engine.inner.ports.issuer.as_ref()
+    }
+
+    /// The account at the CA, made and registered at the first need. Its key is saved before the CA hears of it.
+    async fn account(&self) -> Result<AcmeAccount, Stopped> {
+        let directory = &self.ca().directory;
+        if let Some(account) = self.engine.store().acme_account(directory).await?.filter(|account| account.registered) {
+            return Ok(account);
+        }
+        let _one_at_a_time = self.engine.inner.accounts.lock().await;
+        let account = match self.engine.store().acme_account(directory).await? {
+            Some(account) if account.registered => return Ok(account),
+            Some(account) => account,
+            None => {
+                let account = self.issuer().new_account(self.ca())?;
+                self.engine.store().keep_acme_account(&account).await?;
+                account
+            }
+        };
+        let account = self.issuer().register(self.ca(), &account).await?;
+        self.engine.store().keep_acme_account(&account).await?;
+        Ok(account)
+    }
+
+    async fn place_order(&mut self) -> Result<(), Stopped> {
+        self.make_key_ahead();
+        let account = self.account().await?;
+        let names = self.issuance.application.names.as_slice();
+        let order = match self.issuer().new_order(self.ca(), &account, names).await {
+            Err(failure) if is_unknown_account(&failure) => {
+                self.engine.store().keep_acme_account(&AcmeAccount { registered: false, ..account }).await?;
+                let account = self.account().await?;
+                self.issuer().new_order(self.ca(), &account, names).await?
+            }
+            answer => answer?,
+        };
+        tracing::info!(issuance = self.issuance.id.0, names = self.issuance.application.names.first(), "order placed");
+        self.issuance.directory = Some(self.ca().directory.clone());
+        self.issuance.order_url = Some(order.url);
+        self.save(Step::Ordered).await
+    }
+
+    /// The order's URL, or `None` when it stands at a CA that is no longer the configured one.
+    fn order_url(&self) -> Option<String> {
+        let here = self.issuance.directory.as_deref() == Some(self.ca().directory.as_str());
+        self.issuance.order_url.clone().filter(|_| here)
+    }
+
+    /// Begins again with a new order; what is in the journal is taken down at the end.
+    async fn start_over(&mut self) -> Result<(), Stopped> {
+        self.issuance.order_url = None;
+        self.issuance.directory = None;
+        self.issuance.key = None;
+        self.issuance.csr = None;
+        self.save(Step::Queued).await
+    }
+
+    async fn validate(&mut self) -> Result<(), Stopped> {
+        let Some(url) = self.order_url() else { return self.start_over().await };
+        self.make_key_ahead();
+        let account = self.account().await?;
+        let records = self.engine.store().records(self.issuance.id).await?;
+        let challenges: Vec<String> = records.into_iter().map(|record| record.challenge).collect();
+        let order = self.issuer().validate(self.ca(), &account, &url, &challenges).await?;
+        refused_order(&order)?;
+        self.save(Step::Validated).await
+    }
+
+    async fn prepare_request(&mut self) -> Result<(), Stopped> {
+        self.make_key_ahead();
+        let made = match self.key.take() {
+            Some(making) => making.await.map_err(|e| internal("making the key", e))?,
+            None => Err("nobody began to make it".to_owned()),
+        };
+        let key = made.map_err(|e| internal("making the key", e))?;
+        let csr = certificate_request(&key, self.issuance.application.names.as_slice());
+        self.issuance.csr = Some(csr.map_err(|e| internal("making the request", e))?);
+        self.issuance.key = Some(key);
+        self.save(Step::Finalizing).await
+    }
+
+    /// The records have served their purpose once every authorization is valid; they go while the CA issues.
+    async fn finalize(&mut self) -> Result<(), Stopped> {
+        let Some(url) = self.order_url() else { return self.start_over().await };
+        let Some(csr) = self.issuance.csr.clone() else { return self.start_over().await };
+        let account = self.account().await?;
+        let (issued, ()) = tokio::join!(self.issuer().issue(self.ca(), &account, &url, &csr), self.take_down());
+        self.issuance.chain = Some(issued?);
+        self.save(Step::Issued).await
+    }
+
+    async fn accept(&mut self) -> Result<(), Stopped> {
+        let (Some(chain), Some(key)) = (self.issuance.chain.clone(), self.issuance.key.clone()) else {
+            return self.start_over().await;
+        };
+        self.take_down().await;
+        let names = self.issuance.application.names.as_slice();
+        let facts = check_issued(&chain, &key, names, self.engine.now()).map_err(|problem| {
+            let code = match problem {
+                IssuedProblem::Chain => Code::CertificateChain,
+                IssuedProblem::Key => Code::CertificateKey,
+                IssuedProblem::Names => Code::CertificateNames,
+            };
+            Failure::new(code, "check the certificate").about(self.issuance.application.names.first())
+        })?;
+        let renewal = self.engine.renewal_of(&facts.held);
+        let version = Version { chain, key: Some(key), held: facts.held };
+        self.issuance.step = Step::Done;
+        let outcome = Outcome::Issued(Box::new(version), renewal);
+        self.engine.store().finish(&self.issuance, self.fence, &outcome).await?;
+        tracing::info!(issuance = self.issuance.id.0, names = self.issuance.application.names.first(), %renewal, "issued");
+        Ok(())
+    }
+
+    async fn fail(&mut self, failure: Failure) -> Result<(), StoreError> {
+        self.take_down().await;
+        let failures = self.engine.store().failures_in_a_row(self.issuance.certificate).await?.saturating_add(1);
+        let again = failure
+            .is_retried()
+            .then(|| retry_at(self.engine.now(), failures, failure.not_before, draw()));
+        tracing::warn!(
+            issuance = self.issuance.id.0,
+            names = self.issuance.application.names.first(),
+            step = self.issuance.step.as_str(),
+            again = again.map(tracing::field::display),
+            %failure,
+            "issuance failed"
+        );
+        self.issuance.step = Step::Failed;
+        self.issuance.failure = Some(failure.clone());
+        self.engine.store().finish(&self.issuance, self.fence, &Outcome::Failed(failure, again)).await
+    }
+
+    /// Begins to make the key: RSA takes a processor a good part of a second, which the network's time covers.
+    fn make_key_ahead(&mut self) {
+        if self.key.is_none() {
+            let key_type = self.engine.inner.settings.key_type;
+            self.key = Some(tokio::task::spawn_blocking(move || PrivateKey::generate(key_type).map_err(|e| e.to_string())));
+        }
+    }
+}
+
+/// Why an order cannot lead to a certificate any more: the CA's word about the first authorization that failed.
+fn refused_order(order: &Order) -> Result<(), Failure> {
+    let invalid = order.authorizations.iter().find(|a| a.status == AuthorizationStatus::Invalid);
+    if let Some(authorization) = invalid {
+        let failure = authorization.failure.clone();
+        return Err(failure.unwrap_or_else(|| Failure::new(Code::OrderInvalid, "validate").about(authorization.name.as_str())));
+    }
+    if order.status == OrderStatus::Invalid {
+        return Err(order.failure.clone().unwrap_or_else(|| Failure::new(Code::OrderInvalid, "read the order")));
+    }
+    Ok(())
+}
+
+/// Whether the CA has forgotten an account that it knew (RFC 8555 §6.7, `accountDoesNotExist`).
+fn is_unknown_account(failure: &Failure) -> bool {
+    failure.code == Code::AccountRefused && failure.evidence.their_code.as_deref() == Some("accountDoesNotExist")
+}
+
+fn internal(doing: &str, error: impl std::fmt::Display) -> Failure {
+    Failure::new(Code::Internal, doing).fact(error.to_string())
+}
+
+/// An instant after `now`.
+pub(crate) fn later(now: Timestamp, by: Duration) -> Timestamp {
+    SignedDuration::try_from(by).ok().and_then(|by| now.saturating_add(by).ok()).unwrap_or(Timestamp::MAX)
+}

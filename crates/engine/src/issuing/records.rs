@@ -1,0 +1,72 @@
+//! Taking challenge records down: at the end of every issuance, and later what was left over.
+use std::time::Duration;
+
+use certkeep_core::application::AuthEntry;
+use certkeep_core::failure::{Code, Failure};
+use certkeep_core::issuance::ChallengeRecord;
+use certkeep_core::ports::StoreError;
+use certkeep_core::provider::Parameters;
+use certkeep_core::renewal::retry_at;
+use futures::future::join_all;
+
+use super::Run;
+use crate::Engine;
+use crate::draw::draw;
+
+/// How long an issuance waits for the removal of its records before it leaves them to the loop.
+const REMOVAL_DEADLINE: Duration = Duration::from_secs(60);
+
+impl Run {
+    /// Takes every journalled record down, as far as it goes; the rest stays in the journal and is tried again.
+    pub(super) async fn take_down(&self) {
+        let records = match self.engine.store().records(self.issuance.id).await {
+            Ok(records) => records,
+            Err(error) => {
+                tracing::warn!(issuance = self.issuance.id.0, error = &error as &dyn std::error::Error, "records not removed yet");
+                return;
+            }
+        };
+        let all = join_all(records.iter().map(|record| self.engine.remove_record(record)));
+        if tokio::time::timeout(REMOVAL_DEADLINE, all).await.is_err() {
+            tracing::warn!(issuance = self.issuance.id.0, "the removal of records takes long and is left for later");
+        }
+    }
+}
+
+impl Engine {
+    /// Takes a record down and out of the journal, or remembers to try again.
+    pub(crate) async fn remove_record(&self, record: &ChallengeRecord) {
+        let Some(id) = record.id else { return };
+        let removed = self.remove_at_provider(record).await;
+        let noted: Result<(), StoreError> = match removed {
+            Ok(()) => self.store().record_removed(id).await,
+            Err(failure) => {
+                let failures = record.failed_removals.saturating_add(1);
+                let again = retry_at(self.now(), failures, failure.not_before, draw());
+                tracing::warn!(name = record.record.name.as_str(), %failure, %again, "challenge record not removed yet");
+                self.store().removal_failed(id, again).await
+            }
+        };
+        if let Err(error) = noted {
+            tracing::warn!(name = record.record.name.as_str(), error = &error as &dyn std::error::Error, "journal not written");
+        }
+    }
+
+    async fn remove_at_provider(&self, record: &ChallengeRecord) -> Result<(), Failure> {
+        let parameters = parameters(self, &record.dns_provider, &record.auth)?;
+        let provider = self.providers().connect(&record.dns_provider, &parameters)?;
+        provider.remove(&record.zone, &record.record, record.handle.as_ref()).await
+    }
+}
+
+/// The checked parameters of an application that was accepted earlier; a changed descriptor may refuse them now.
+pub(super) fn parameters(engine: &Engine, flag: &str, auth: &[AuthEntry]) -> Result<Parameters, Failure> {
+    let doing = "read the parameters";
+    let descriptor = engine.providers().descriptor(flag).ok_or_else(|| {
+        Failure::new(Code::ProviderParameter, doing).about(flag).fact("certkeep no longer knows this DNS provider")
+    })?;
+    descriptor.parameters(auth).map_err(|problems| {
+        let keys: Vec<&str> = problems.iter().map(|problem| problem.key()).collect();
+        Failure::new(Code::ProviderParameter, doing).about(keys.join(", "))
+    })
+}

@@ -1,0 +1,173 @@
+//! The loop that finds due work and takes it: a timer and a nudge, no input, safe to repeat.
+use std::collections::HashMap;
+use std::time::Duration;
+
+use certkeep_core::issuance::{Fence, IssuanceId};
+use certkeep_core::ports::StoreError;
+use futures::future::join_all;
+use jiff::SignedDuration;
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+
+use crate::Engine;
+use crate::inventory::UPLOAD_LIFE;
+use crate::issuing::{FIRST_LEASE, later};
+
+/// The longest sleep: a clock that was set, or work that another process made due, is noticed after this time.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+/// Between two looks at whether another process changed clients.
+const EPOCH_INTERVAL: Duration = Duration::from_millis(250);
+/// Between two sweeps.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
+/// How long a dead token is still known, so that revoking it again is no error (contract §3).
+const DEAD_TOKEN_LIFE: SignedDuration = SignedDuration::from_hours(24 * 30);
+/// Pause after the store failed, and before an issuance whose task broke down is taken up again.
+const AFTER_FAULT: Duration = Duration::from_secs(5);
+/// Most entries for which an issuance begins, and most records removed, in one look.
+const BATCH: u32 = 64;
+
+impl Engine {
+    /// Works until `shutdown` says `true` or its sender is gone; hands its leases back then.
+    pub async fn run(&self, mut shutdown: watch::Receiver<bool>) {
+        // A set of its own: it ends with this call, however that ends.
+        let mut beside = JoinSet::new();
+        beside.spawn(housekeeping(self.clone()));
+        let mut at_work = AtWork::default();
+        loop {
+            // The permit of a nudge that comes while we look is kept, so none is missed.
+            let sleep = match self.look(&mut at_work).await {
+                Ok(sleep) => sleep,
+                Err(error) => {
+                    tracing::error!(error = &error as &dyn std::error::Error, "due work cannot be found now");
+                    AFTER_FAULT
+                }
+            };
+            tokio::select! {
+                () = self.inner.nudge.notified() => {}
+                () = tokio::time::sleep(sleep) => {}
+                Some(ended) = at_work.tasks.join_next_with_id() => self.ended(&mut at_work, ended).await,
+                () = told_to_stop(&mut shutdown) => break,
+            }
+        }
+        beside.shutdown().await;
+        at_work.tasks.shutdown().await;
+        for (id, fence) in at_work.leases.into_values() {
+            self.hand_back(id, fence, None).await;
+        }
+    }
+
+    /// Begins and takes up what is due; answers how long to sleep.
+    async fn look(&self, at_work: &mut AtWork) -> Result<Duration, StoreError> {
+        let now = self.now();
+        if self.store().start_due(now, BATCH).await? > 0 {
+            self.inner.remembered_certificates.forget_all();
+        }
+        let busy = u32::try_from(at_work.leases.len()).unwrap_or(u32::MAX);
+        let free = self.inner.settings.concurrency.saturating_sub(busy);
+        if free > 0 {
+            for lease in self.store().lease(now, later(now, FIRST_LEASE), free).await? {
+                let held = (lease.issuance.id, lease.fence);
+                let engine = self.clone();
+                let task = at_work.tasks.spawn(async move { engine.work(lease).await });
+                at_work.leases.insert(task.id(), held);
+            }
+        }
+        if at_work.removal.as_ref().is_none_or(AbortHandle::is_finished) {
+            let due = self.store().due_removals(now, BATCH).await?;
+            if !due.is_empty() {
+                let engine = self.clone();
+                let task = at_work.tasks.spawn(async move {
+                    join_all(due.iter().map(|removal| engine.remove_record(&removal.record))).await;
+                    Ok(())
+                });
+                at_work.removal = Some(task);
+            }
+        }
+        if free == 0 {
+            // Work that is due now waits for a place: the end of a task wakes us.
+            return Ok(LONGEST_SLEEP);
+        }
+        let next = self.store().next_due().await?;
+        let until = next.map_or(LONGEST_SLEEP, |next| {
+            let until = next.duration_since(self.now()).max(SignedDuration::ZERO);
+            Duration::try_from(until).unwrap_or_default()
+        });
+        Ok(until.min(LONGEST_SLEEP))
+    }
+
+    async fn ended(&self, at_work: &mut AtWork, ended: Result<(Id, Result<(), StoreError>), JoinError>) {
+        let id = match &ended {
+            Ok((id, _)) => *id,
+            Err(error) => error.id(),
+        };
+        let Some((issuance, fence)) = at_work.leases.remove(&id) else { return };
+        match ended {
+            Ok((_, Ok(()))) => return,
+            Ok((_, Err(error))) => {
+                tracing::error!(issuance = issuance.0, error = &error as &dyn std::error::Error, "issuance put off");
+            }
+            Err(error) => tracing::error!(issuance = issuance.0, %error, "the task of an issuance broke down"),
+        }
+        self.hand_back(issuance, fence, Some(AFTER_FAULT)).await;
+    }
+
+    async fn hand_back(&self, id: IssuanceId, fence: Fence, pause: Option<Duration>) {
+        let again = pause.map(|pause| later(self.now(), pause));
+        if let Err(error) = self.store().release(id, fence, again).await {
+            tracing::warn!(issuance = id.0, error = &error as &dyn std::error::Error, "lease not handed back");
+        }
+    }
+}
+
+/// Returns when the sender says so, or is gone.
+async fn told_to_stop(shutdown: &mut watch::Receiver<bool>) {
+    let _ = shutdown.wait_for(|stop| *stop).await;
+}
+
+/// What this process works on: issuances, and one removal of leftover records at a time.
+#[derive(Default)]
+struct AtWork {
+    tasks: JoinSet<Result<(), StoreError>>,
+    leases: HashMap<Id, (IssuanceId, Fence)>,
+    removal: Option<AbortHandle>,
+}
+
+/// Forgets what another process changed, and sweeps what has had its time.
+async fn housekeeping(engine: Engine) {
+    let mut epoch = None;
+    let mut looks = tokio::time::interval(EPOCH_INTERVAL);
+    let mut sweeps = tokio::time::interval(SWEEP_INTERVAL);
+    loop {
+        tokio::select! {
+            _ = looks.tick() => match engine.store().epoch().await {
+                Ok(now) => {
+                    if epoch.replace(now).is_some_and(|before| before != now) {
+                        engine.inner.remembered_sessions.forget();
+                    }
+                }
+                Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "epoch not read"),
+            },
+            _ = sweeps.tick() => {
+                if let Err(error) = engine.sweep().await {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "not swept");
+                }
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// Deletes uploads that were kept for their time (contract §4.5) and tokens that are long dead.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn sweep(&self) -> Result<(), StoreError> {
+        let now = self.now();
+        let uploads = self.store().sweep_uploads(now.saturating_sub(UPLOAD_LIFE).unwrap_or(now)).await?;
+        let tokens = self.store().sweep_sessions(now.saturating_sub(DEAD_TOKEN_LIFE).unwrap_or(now)).await?;
+        if uploads + tokens > 0 {
+            tracing::info!(uploads, tokens, "swept");
+        }
+        Ok(())
+    }
+}

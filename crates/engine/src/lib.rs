@@ -1,0 +1,117 @@
+//! certkeep's use cases and its job loop.
+//!
+//! - [`access`]: who may call: logins, tokens, blocks (contract §3).
+//! - [`inventory`]: reading, adding, changing, deleting certificates (contract §4).
+//! - [`webserver`]: which certificate certkeep's own HTTPS serves (contract §5).
+//! - [`issuing`]: an issuance, step by saved step (DESIGN §3 of the project: see `ARCHITECTURE.md`).
+//! - [`jobs`]: the loop that finds due work and takes it.
+//!
+//! What may not enter: a transport, a database, a DNS or ACME library. Only the ports of [`certkeep_core`] are known
+//! here; of tokio only tasks, time and synchronisation. Start reading at [`Engine`].
+pub mod access;
+mod draw;
+pub mod error;
+pub mod inventory;
+pub mod issuing;
+pub mod jobs;
+pub mod webserver;
+
+use std::sync::Arc;
+
+use certkeep_core::material::KeyType;
+use certkeep_core::ports::{CertificateAuthority, DnsProviders, Issuer, Propagation, Resolver, Store};
+use certkeep_core::renewal::Policy;
+use certkeep_core::time::Clock;
+use tokio::sync::{Notify, watch};
+
+pub use error::{Invalid, UseCaseError};
+
+/// What the engine works with.
+#[derive(Clone)]
+pub struct Ports {
+    /// Durable memory.
+    pub store: Arc<dyn Store>,
+    /// DNS providers.
+    pub providers: Arc<dyn DnsProviders>,
+    /// What the world sees of DNS.
+    pub resolver: Arc<dyn Resolver>,
+    /// CAs.
+    pub issuer: Arc<dyn Issuer>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// What the operator decided.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where to apply.
+    pub ca: CertificateAuthority,
+    /// The keys of new versions.
+    pub key_type: KeyType,
+    /// When to renew.
+    pub renewal: Policy,
+    /// Most server certificates; unlimited if `None`.
+    pub max_server: Option<u32>,
+    /// Most trusted certificates; unlimited if `None`.
+    pub max_trusted: Option<u32>,
+    /// Where the client's parameters say nothing.
+    pub propagation: Propagation,
+    /// Issuances under way at once.
+    pub concurrency: u32,
+}
+
+/// The use cases. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    ports: Ports,
+    settings: Settings,
+    nudge: Notify,
+    remembered_sessions: access::Remembered,
+    remembered_certificates: inventory::Remembered,
+    served: watch::Sender<webserver::Served>,
+    accounts: tokio::sync::Mutex<()>,
+    readings: tokio::sync::Semaphore,
+}
+
+impl Engine {
+    /// An engine on these ports; makes the self-signed `default` certificate at the first start.
+    ///
+    /// # Errors
+    /// The store's, or a key that cannot be made.
+    pub async fn start(ports: Ports, settings: Settings) -> Result<Engine, UseCaseError> {
+        let served = webserver::load(&ports).await?;
+        let inner = Inner {
+            ports,
+            settings,
+            nudge: Notify::new(),
+            remembered_sessions: access::Remembered::default(),
+            remembered_certificates: inventory::Remembered::default(),
+            served: watch::Sender::new(served),
+            accounts: tokio::sync::Mutex::new(()),
+            readings: tokio::sync::Semaphore::new(1),
+        };
+        Ok(Engine { inner: Arc::new(inner) })
+    }
+
+    /// The providers, for their descriptors.
+    pub fn providers(&self) -> &dyn DnsProviders {
+        self.inner.ports.providers.as_ref()
+    }
+
+    fn store(&self) -> &dyn Store {
+        self.inner.ports.store.as_ref()
+    }
+
+    fn now(&self) -> jiff::Timestamp {
+        self.inner.ports.clock.now()
+    }
+
+    /// Wakes the job loop.
+    fn nudge(&self) {
+        self.inner.nudge.notify_one();
+    }
+}
