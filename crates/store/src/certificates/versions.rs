@@ -1,0 +1,99 @@
+//! Versions: the current one, and the one before it in case a person wants it back; older ones are deleted.
+use certkeep_core::certificate::Held;
+use certkeep_core::ports::{StoreError, Version};
+use certkeep_core::renewal::Validity;
+use sqlx::SqliteConnection;
+
+use crate::error::{corrupt, unavailable};
+use crate::rows::{chain, chain_octets, instant, take_numbers};
+use crate::seal::{Place, Sealer};
+
+const TABLE: &str = "versions";
+
+fn key(row: &str) -> Place<'_> {
+    Place { table: TABLE, column: "sealed_key", row }
+}
+
+#[derive(sqlx::FromRow)]
+pub(crate) struct VersionRow {
+    id: i64,
+    chain: Vec<u8>,
+    sealed_key: Option<Vec<u8>>,
+    issue_to: String,
+    not_before: i64,
+    not_after: i64,
+}
+
+impl VersionRow {
+    /// The version, its key opened.
+    pub(crate) fn version(self, sealer: &Sealer) -> Result<Version, StoreError> {
+        let row = self.id.to_string();
+        Ok(Version {
+            chain: chain(&self.chain).ok_or_else(|| corrupt(TABLE, self.id, "the chain is cut off"))?,
+            key: self.sealed_key.map(|sealed| sealer.open_key(key(&row), &sealed)).transpose()?,
+            held: Held {
+                issue_to: self.issue_to,
+                validity: Validity {
+                    not_before: instant(TABLE, self.id, self.not_before)?,
+                    not_after: instant(TABLE, self.id, self.not_after)?,
+                },
+            },
+        })
+    }
+}
+
+/// Makes a version the current one of an entry.
+pub(crate) async fn hold(
+    db: &mut SqliteConnection,
+    sealer: &Sealer,
+    certificate: i64,
+    version: &Version,
+) -> Result<(), StoreError> {
+    let doing = unavailable("keep a version");
+    let id = take_numbers(db, TABLE, 1).await.map_err(&doing)?;
+    let sealed_key = match &version.key {
+        Some(private) => Some(sealer.seal_value(key(&id.to_string()), private.expose_pkcs8())?),
+        None => None,
+    };
+    let Held { issue_to, validity } = &version.held;
+    let (not_before, not_after) = (validity.not_before.as_microsecond(), validity.not_after.as_microsecond());
+    sqlx::query(
+        "INSERT INTO versions (id, certificate_id, chain, sealed_key, issue_to, not_before, not_after)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(id)
+    .bind(certificate)
+    .bind(chain_octets(&version.chain))
+    .bind(sealed_key)
+    .bind(issue_to)
+    .bind(not_before)
+    .bind(not_after)
+    .execute(&mut *db)
+    .await
+    .map_err(&doing)?;
+    sqlx::query(
+        "DELETE FROM versions
+         WHERE certificate_id = $1 AND id <> $2
+           AND id <> (SELECT COALESCE(current_version, 0) FROM certificates WHERE id = $1)",
+    )
+    .bind(certificate)
+    .bind(id)
+    .execute(&mut *db)
+    .await
+    .map_err(&doing)?;
+    sqlx::query(
+        "UPDATE certificates
+         SET current_version = $2, held_issue_to = $3, not_before = $4, not_after = $5,
+             issue_to = CASE WHEN origin = 'apply' THEN issue_to ELSE $3 END
+         WHERE id = $1",
+    )
+    .bind(certificate)
+    .bind(id)
+    .bind(issue_to)
+    .bind(not_before)
+    .bind(not_after)
+    .execute(&mut *db)
+    .await
+    .map_err(&doing)?;
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! Issuances, their records, and due work.
+mod journal;
+pub(crate) mod leases;
+mod outcome;
+
+use async_trait::async_trait;
+use certkeep_core::certificate::CertificateId;
+use certkeep_core::failure::Failure;
+use certkeep_core::issuance::{AcmeAccount, ChallengeRecord, Fence, Issuance, IssuanceId, Lease, RecordId};
+use certkeep_core::ports::{Issuances, Outcome, Removal, StoreError};
+use jiff::Timestamp;
+use secrecy::ExposeSecret;
+
+use crate::SqliteStore;
+use crate::error::unavailable;
+use crate::rows::instant;
+use crate::seal::Place;
+
+/// The earliest due instant of each kind of work, each from an index.
+pub(crate) const NEXT_DUE: &str = "SELECT MIN(due_at) FROM (
+         SELECT MIN(next_issuance_at) AS due_at FROM certificates WHERE next_issuance_at IS NOT NULL
+         UNION ALL SELECT MIN(due_at) FROM issuances WHERE due_at IS NOT NULL
+         UNION ALL SELECT MIN(due_at) FROM challenge_records WHERE due_at IS NOT NULL
+     ) AS work";
+
+fn credentials(directory: &str) -> Place<'_> {
+    Place { table: "acme_accounts", column: "sealed_credentials", row: directory }
+}
+
+#[async_trait]
+impl Issuances for SqliteStore {
+    async fn start_due(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        leases::start_due(self, now, limit).await
+    }
+
+    async fn lease(&self, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<Lease>, StoreError> {
+        leases::lease(self, now, until, limit).await
+    }
+
+    async fn save(&self, issuance: &Issuance, fence: Fence, until: Timestamp) -> Result<(), StoreError> {
+        leases::save(self, issuance, fence, until).await
+    }
+
+    async fn release(&self, id: IssuanceId, fence: Fence, again: Option<Timestamp>) -> Result<(), StoreError> {
+        leases::release(self, id, fence, again).await
+    }
+
+    async fn journal(&self, records: Vec<ChallengeRecord>, fence: Fence) -> Result<Vec<ChallengeRecord>, StoreError> {
+        journal::journal(self, records, fence).await
+    }
+
+    async fn record_added(&self, id: RecordId, handle: &serde_json::Value) -> Result<(), StoreError> {
+        journal::added(self, id, handle).await
+    }
+
+    async fn records(&self, issuance: IssuanceId) -> Result<Vec<ChallengeRecord>, StoreError> {
+        journal::of(self, issuance).await
+    }
+
+    async fn record_removed(&self, id: RecordId) -> Result<(), StoreError> {
+        journal::removed(self, id).await
+    }
+
+    async fn finish(&self, issuance: &Issuance, fence: Fence, outcome: &Outcome) -> Result<(), StoreError> {
+        outcome::finish(self, issuance, fence, outcome).await
+    }
+
+    async fn failures_in_a_row(&self, id: CertificateId) -> Result<u32, StoreError> {
+        outcome::failures_in_a_row(self, id).await
+    }
+
+    async fn last_failure(&self, id: CertificateId) -> Result<Option<Failure>, StoreError> {
+        outcome::last_failure(self, id).await
+    }
+
+    async fn due_removals(&self, now: Timestamp, limit: u32) -> Result<Vec<Removal>, StoreError> {
+        journal::due_removals(self, now, limit).await
+    }
+
+    async fn removal_failed(&self, id: RecordId, again: Timestamp) -> Result<(), StoreError> {
+        journal::removal_failed(self, id, again).await
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        let due: Option<i64> =
+            sqlx::query_scalar(NEXT_DUE).fetch_one(self.readers()).await.map_err(unavailable("look for due work"))?;
+        due.map(|at| instant("due work", 0, at)).transpose()
+    }
+
+    async fn acme_account(&self, directory: &str) -> Result<Option<AcmeAccount>, StoreError> {
+        let row: Option<(Vec<u8>, i64)> =
+            sqlx::query_as("SELECT sealed_credentials, registered FROM acme_accounts WHERE directory = $1")
+                .bind(directory)
+                .fetch_optional(self.readers())
+                .await
+                .map_err(unavailable("read an account"))?;
+        let Some((sealed, registered)) = row else { return Ok(None) };
+        let credentials = self.sealer().open_text(credentials(directory), &sealed)?;
+        Ok(Some(AcmeAccount { directory: directory.to_owned(), credentials, registered: registered != 0 }))
+    }
+
+    async fn keep_acme_account(&self, account: &AcmeAccount) -> Result<(), StoreError> {
+        let sealed = self.sealer().seal_value(credentials(&account.directory), account.credentials.expose_secret().as_bytes())?;
+        sqlx::query(
+            "INSERT INTO acme_accounts (directory, sealed_credentials, registered) VALUES ($1, $2, $3)
+             ON CONFLICT (directory) DO UPDATE SET
+                 sealed_credentials = excluded.sealed_credentials, registered = excluded.registered",
+        )
+        .bind(&account.directory)
+        .bind(sealed)
+        .bind(i64::from(account.registered))
+        .execute(&self.0.writer)
+        .await
+        .map_err(unavailable("keep an account"))?;
+        Ok(())
+    }
+}

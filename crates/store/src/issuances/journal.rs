@@ -1,0 +1,185 @@
+//! The journal of challenge records. A record is due for removal once its issuance is over.
+use certkeep_core::application::AuthEntry;
+use certkeep_core::issuance::{ChallengeRecord, Fence, IssuanceId, RecordId, TxtRecord};
+use certkeep_core::ports::{Removal, StoreError};
+use jiff::{SignedDuration, Timestamp};
+
+use super::leases::held;
+use crate::SqliteStore;
+use crate::error::{corrupt, unavailable};
+use crate::rows::{from_json, take_numbers, to_json};
+use crate::seal::{Place, Sealer};
+
+const TABLE: &str = "challenge_records";
+/// When a record is looked at again that cannot be read back.
+const UNREADABLE_AGAIN: SignedDuration = SignedDuration::from_hours(24);
+
+fn auth(row: &str) -> Place<'_> {
+    Place { table: TABLE, column: "sealed_auth", row }
+}
+
+/// The columns of [`RecordRow`], from the clauses that follow.
+macro_rules! select_records {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, issuance_id, authorization_url, challenge_url, record_name, record_value, zone, dns_provider, ",
+            "sealed_auth, handle, failed_removals FROM challenge_records ",
+            $rest
+        )
+    };
+}
+
+#[derive(sqlx::FromRow)]
+struct RecordRow {
+    id: i64,
+    issuance_id: i64,
+    authorization_url: String,
+    challenge_url: String,
+    record_name: String,
+    record_value: String,
+    zone: String,
+    dns_provider: String,
+    sealed_auth: Vec<u8>,
+    handle: Option<String>,
+    failed_removals: i64,
+}
+
+impl RecordRow {
+    fn record(self, sealer: &Sealer) -> Result<ChallengeRecord, StoreError> {
+        let id = self.id;
+        let auth: Vec<AuthEntry> = sealer.open_auth(auth(&id.to_string()), &self.sealed_auth)?;
+        Ok(ChallengeRecord {
+            id: Some(RecordId(id)),
+            issuance: IssuanceId(self.issuance_id),
+            authorization: self.authorization_url,
+            challenge: self.challenge_url,
+            record: TxtRecord {
+                name: self.record_name.parse().map_err(|e| corrupt(TABLE, id, Box::new(e) as Box<_>))?,
+                value: self.record_value,
+            },
+            zone: from_json(TABLE, id, &self.zone)?,
+            dns_provider: self.dns_provider,
+            auth,
+            handle: self.handle.map(|text| from_json(TABLE, id, &text)).transpose()?,
+            failed_removals: u32::try_from(self.failed_removals).unwrap_or(u32::MAX),
+        })
+    }
+}
+
+/// Records that have a number already are in the journal, and stay as they are there.
+pub(super) async fn journal(
+    store: &SqliteStore,
+    mut records: Vec<ChallengeRecord>,
+    fence: Fence,
+) -> Result<Vec<ChallengeRecord>, StoreError> {
+    let doing = unavailable("journal challenge records");
+    let Some(issuance) = records.first().map(|record| record.issuance) else { return Ok(records) };
+    let mut tx = store.write().await.map_err(&doing)?;
+    let leased: Option<i64> = sqlx::query_scalar("SELECT id FROM issuances WHERE id = $1 AND fence = $2 AND due_at IS NOT NULL")
+        .bind(issuance.0)
+        .bind(fence.0)
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(&doing)?;
+    held(leased.map_or(0, |_| 1), issuance)?;
+    for record in &mut records {
+        if record.issuance != issuance {
+            return Err(StoreError::LeaseLost(record.issuance));
+        }
+        if record.id.is_some() {
+            continue;
+        }
+        let id = take_numbers(&mut tx, TABLE, 1).await.map_err(&doing)?;
+        let handle = record.handle.as_ref().map(|handle| to_json(TABLE, id, handle)).transpose()?;
+        sqlx::query(
+            "INSERT INTO challenge_records
+                 (id, issuance_id, authorization_url, challenge_url, record_name, record_value, zone, dns_provider,
+                  sealed_auth, handle, failed_removals)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        )
+        .bind(id)
+        .bind(issuance.0)
+        .bind(&record.authorization)
+        .bind(&record.challenge)
+        .bind(record.record.name.as_str())
+        .bind(&record.record.value)
+        .bind(to_json(TABLE, id, &record.zone)?)
+        .bind(&record.dns_provider)
+        .bind(store.sealer().seal_auth(auth(&id.to_string()), &record.auth)?)
+        .bind(handle)
+        .bind(i64::from(record.failed_removals))
+        .execute(&mut *tx)
+        .await
+        .map_err(&doing)?;
+        record.id = Some(RecordId(id));
+    }
+    tx.commit().await.map_err(&doing)?;
+    Ok(records)
+}
+
+pub(super) async fn added(store: &SqliteStore, id: RecordId, handle: &serde_json::Value) -> Result<(), StoreError> {
+    sqlx::query("UPDATE challenge_records SET handle = $2 WHERE id = $1")
+        .bind(id.0)
+        .bind(to_json(TABLE, id.0, handle)?)
+        .execute(&store.0.writer)
+        .await
+        .map_err(unavailable("save a record's handle"))?;
+    Ok(())
+}
+
+pub(super) async fn of(store: &SqliteStore, issuance: IssuanceId) -> Result<Vec<ChallengeRecord>, StoreError> {
+    let rows: Vec<RecordRow> = sqlx::query_as(select_records!("WHERE issuance_id = $1 ORDER BY id"))
+        .bind(issuance.0)
+        .fetch_all(store.readers())
+        .await
+        .map_err(unavailable("read challenge records"))?;
+    rows.into_iter().map(|row| row.record(store.sealer())).collect()
+}
+
+pub(super) async fn removed(store: &SqliteStore, id: RecordId) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM challenge_records WHERE id = $1")
+        .bind(id.0)
+        .execute(&store.0.writer)
+        .await
+        .map_err(unavailable("take a record out of the journal"))?;
+    Ok(())
+}
+
+pub(super) async fn due_removals(store: &SqliteStore, now: Timestamp, limit: u32) -> Result<Vec<Removal>, StoreError> {
+    let rows: Vec<RecordRow> = sqlx::query_as(select_records!("WHERE due_at <= $1 ORDER BY due_at, id LIMIT $2"))
+        .bind(now.as_microsecond())
+        .bind(i64::from(limit))
+        .fetch_all(store.readers())
+        .await
+        .map_err(unavailable("read due removals"))?;
+    let mut removals = Vec::with_capacity(rows.len());
+    for row in rows {
+        let id = row.id;
+        match row.record(store.sealer()) {
+            Ok(record) => removals.push(Removal { record }),
+            Err(e) => {
+                // It must neither stop the others nor be looked at all the time.
+                tracing::error!(record = id, error = &e as &dyn std::error::Error, "a record cannot be read back");
+                let again = now.checked_add(UNREADABLE_AGAIN).unwrap_or(Timestamp::MAX);
+                removal_failed(store, RecordId(id), again).await?;
+            }
+        }
+    }
+    Ok(removals)
+}
+
+/// While the issuance runs, the instant is only remembered: the record is not due before the issuance is over.
+pub(super) async fn removal_failed(store: &SqliteStore, id: RecordId, again: Timestamp) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE challenge_records
+         SET failed_removals = failed_removals + 1, again_at = $2,
+             due_at = CASE WHEN due_at IS NULL THEN NULL ELSE $2 END
+         WHERE id = $1",
+    )
+    .bind(id.0)
+    .bind(again.as_microsecond())
+    .execute(&store.0.writer)
+    .await
+    .map_err(unavailable("remember a failed removal"))?;
+    Ok(())
+}

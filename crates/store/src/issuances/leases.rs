@@ -1,0 +1,238 @@
+//! Beginning, leasing, saving and handing back. An issuance is due when its lease ends: whoever leases it makes it due
+//! at the end of the lease, so that one column and one index serve the pause, the lease and the lease that was lost.
+use certkeep_core::certificate::CertificateId;
+use certkeep_core::failure::{Code, Failure};
+use certkeep_core::issuance::{Fence, Issuance, IssuanceId, Lease, Step};
+use certkeep_core::ports::StoreError;
+use jiff::Timestamp;
+use sqlx::SqliteConnection;
+
+use crate::SqliteStore;
+use crate::certificates::row::ApplicationColumns;
+use crate::error::{corrupt, unavailable};
+use crate::rows::{chain, chain_octets, from_json, instant, take_numbers, to_json, unknown};
+use crate::seal::{Place, Sealer};
+
+pub(super) const TABLE: &str = "issuances";
+
+/// The entries whose next issuance is due at `$1` and which have none, `$2` at most.
+pub(crate) const DUE: &str = "SELECT id, names, dns_provider, sealed_auth FROM certificates
+     WHERE next_issuance_at <= $1
+       AND NOT EXISTS (SELECT 1 FROM issuances i WHERE i.certificate_id = certificates.id AND i.due_at IS NOT NULL)
+     ORDER BY next_issuance_at, id LIMIT $2";
+
+/// Leases what is due at `$1` until `$2`, `$3` at most: fence and end in the statement that picks them.
+pub(crate) const LEASE: &str = "UPDATE issuances SET fence = fence + 1, due_at = $2
+     WHERE due_at <= $1
+       AND id IN (SELECT id FROM issuances WHERE due_at <= $1 ORDER BY due_at, id LIMIT $3)
+     RETURNING id, certificate_id, step, sealed_application, sealed_key, directory, order_url, csr, chain, failure,
+         started_at, fence";
+
+fn application(row: &str) -> Place<'_> {
+    Place { table: TABLE, column: "sealed_application", row }
+}
+
+fn key(row: &str) -> Place<'_> {
+    Place { table: TABLE, column: "sealed_key", row }
+}
+
+#[derive(sqlx::FromRow)]
+struct DueRow {
+    id: i64,
+    #[sqlx(flatten)]
+    application: ApplicationColumns,
+}
+
+pub(super) async fn start_due(store: &SqliteStore, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
+    let doing = unavailable("begin issuances");
+    let mut tx = store.write().await.map_err(&doing)?;
+    let due: Vec<DueRow> =
+        sqlx::query_as(DUE).bind(now.as_microsecond()).bind(i64::from(limit)).fetch_all(&mut *tx).await.map_err(&doing)?;
+    let mut begun = 0;
+    for DueRow { id: certificate, application } in due {
+        match application.open(certificate, store.sealer()) {
+            Ok(Some(application)) => {
+                begin(&mut tx, store.sealer(), certificate, &application, now).await?;
+                begun += 1;
+            }
+            Ok(None) => {
+                sqlx::query("UPDATE certificates SET next_issuance_at = NULL WHERE id = $1")
+                    .bind(certificate)
+                    .execute(&mut *tx)
+                    .await
+                    .map_err(&doing)?;
+            }
+            Err(e) => give_up(&mut tx, certificate, &e).await?,
+        }
+    }
+    tx.commit().await.map_err(&doing)?;
+    Ok(begun)
+}
+
+async fn begin(
+    db: &mut SqliteConnection,
+    sealer: &Sealer,
+    certificate: i64,
+    asked: &certkeep_core::application::Application,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let doing = unavailable("begin an issuance");
+    let id = take_numbers(db, TABLE, 1).await.map_err(&doing)?;
+    let sealed = sealer.seal_application(application(&id.to_string()), asked)?;
+    sqlx::query(
+        "INSERT INTO issuances (id, certificate_id, step, sealed_application, started_at, due_at)
+         VALUES ($1, $2, $3, $4, $5, $5)",
+    )
+    .bind(id)
+    .bind(certificate)
+    .bind(Step::Queued.as_str())
+    .bind(sealed)
+    .bind(now.as_microsecond())
+    .execute(&mut *db)
+    .await
+    .map_err(&doing)?;
+    sqlx::query("UPDATE certificates SET status = 'issuing', failure_code = NULL, next_issuance_at = NULL WHERE id = $1")
+        .bind(certificate)
+        .execute(&mut *db)
+        .await
+        .map_err(&doing)?;
+    Ok(())
+}
+
+/// An entry whose application cannot be read must not stop the others for ever: it fails, for a person to see.
+async fn give_up(db: &mut SqliteConnection, certificate: i64, why: &StoreError) -> Result<(), StoreError> {
+    tracing::error!(certificate, error = why as &dyn std::error::Error, "the application cannot be read back");
+    let failure = Failure::new(Code::Internal, "read the application").fact(why.to_string());
+    sqlx::query(
+        "UPDATE certificates SET status = 'issuance_fail', failure_code = $2, failure = $3, next_issuance_at = NULL
+         WHERE id = $1",
+    )
+    .bind(certificate)
+    .bind(i64::from(failure.code.number()))
+    .bind(to_json("certificates", certificate, &failure)?)
+    .execute(db)
+    .await
+    .map_err(unavailable("begin an issuance"))?;
+    Ok(())
+}
+
+#[derive(sqlx::FromRow)]
+struct IssuanceRow {
+    id: i64,
+    certificate_id: i64,
+    step: String,
+    sealed_application: Vec<u8>,
+    sealed_key: Option<Vec<u8>>,
+    directory: Option<String>,
+    order_url: Option<String>,
+    csr: Option<Vec<u8>>,
+    chain: Option<Vec<u8>>,
+    failure: Option<String>,
+    started_at: i64,
+    fence: i64,
+}
+
+impl IssuanceRow {
+    fn lease(self, sealer: &Sealer) -> Result<Lease, StoreError> {
+        let (id, row) = (self.id, self.id.to_string());
+        let issuance = Issuance {
+            id: IssuanceId(id),
+            certificate: CertificateId(self.certificate_id),
+            application: sealer.open_application(application(&row), &self.sealed_application)?,
+            step: Step::from_word(&self.step).ok_or_else(|| unknown(TABLE, id, "step"))?,
+            directory: self.directory,
+            order_url: self.order_url,
+            key: self.sealed_key.map(|sealed| sealer.open_key(key(&row), &sealed)).transpose()?,
+            csr: self.csr,
+            chain: self
+                .chain
+                .map(|octets| chain(&octets).ok_or_else(|| corrupt(TABLE, id, "the chain is cut off")))
+                .transpose()?,
+            failure: self.failure.map(|text| from_json(TABLE, id, &text)).transpose()?,
+            started: instant(TABLE, id, self.started_at)?,
+        };
+        Ok(Lease { issuance, fence: Fence(self.fence) })
+    }
+}
+
+pub(super) async fn lease(store: &SqliteStore, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<Lease>, StoreError> {
+    let rows: Vec<IssuanceRow> = sqlx::query_as(LEASE)
+        .bind(now.as_microsecond())
+        .bind(until.as_microsecond())
+        .bind(i64::from(limit))
+        .fetch_all(&store.0.writer)
+        .await
+        .map_err(unavailable("lease issuances"))?;
+    let mut leases = Vec::with_capacity(rows.len());
+    for row in rows {
+        let id = row.id;
+        match row.lease(store.sealer()) {
+            Ok(lease) => leases.push(lease),
+            // It stays leased, so that it neither stops the others nor is looked at all the time.
+            Err(e) => tracing::error!(issuance = id, error = &e as &dyn std::error::Error, "an issuance cannot be read back"),
+        }
+    }
+    leases.sort_by_key(|lease| lease.issuance.id);
+    Ok(leases)
+}
+
+pub(super) async fn save(store: &SqliteStore, issuance: &Issuance, fence: Fence, until: Timestamp) -> Result<(), StoreError> {
+    let IssuanceId(id) = issuance.id;
+    let sealed_key = match &issuance.key {
+        Some(private) => Some(store.sealer().seal_value(key(&id.to_string()), private.expose_pkcs8())?),
+        None => None,
+    };
+    let failure = issuance.failure.as_ref().map(|failure| to_json(TABLE, id, failure)).transpose()?;
+    let done = sqlx::query(
+        "UPDATE issuances
+         SET step = $3, directory = $4, order_url = $5, sealed_key = $6, csr = $7, chain = $8, failure = $9, due_at = $10
+         WHERE id = $1 AND fence = $2 AND due_at IS NOT NULL",
+    )
+    .bind(id)
+    .bind(fence.0)
+    .bind(issuance.step.as_str())
+    .bind(&issuance.directory)
+    .bind(&issuance.order_url)
+    .bind(sealed_key)
+    .bind(&issuance.csr)
+    .bind(issuance.chain.as_ref().map(chain_octets))
+    .bind(failure)
+    .bind(until.as_microsecond())
+    .execute(&store.0.writer)
+    .await
+    .map_err(unavailable("save an issuance"))?;
+    held(done.rows_affected(), issuance.id)
+}
+
+pub(super) async fn release(
+    store: &SqliteStore,
+    id: IssuanceId,
+    fence: Fence,
+    again: Option<Timestamp>,
+) -> Result<(), StoreError> {
+    // An instant in the past means at once, and no issuance begins before its start.
+    let done =
+        sqlx::query("UPDATE issuances SET due_at = COALESCE($3, started_at) WHERE id = $1 AND fence = $2 AND due_at IS NOT NULL")
+            .bind(id.0)
+            .bind(fence.0)
+            .bind(again.map(Timestamp::as_microsecond))
+            .execute(&store.0.writer)
+            .await
+            .map_err(unavailable("release an issuance"))?;
+    held(done.rows_affected(), id)
+}
+
+/// Makes every unfinished issuance due. Whoever opens the folder as its only server knows that no lease is held by a
+/// living process; the fence grows all the same at the next lease.
+pub(crate) async fn void_leases(store: &SqliteStore) -> Result<(), StoreError> {
+    sqlx::query("UPDATE issuances SET due_at = started_at WHERE due_at IS NOT NULL")
+        .execute(&store.0.writer)
+        .await
+        .map_err(unavailable("void leases"))?;
+    Ok(())
+}
+
+/// Whether a write that asks for the fence found its row.
+pub(super) fn held(rows: u64, id: IssuanceId) -> Result<(), StoreError> {
+    if rows == 1 { Ok(()) } else { Err(StoreError::LeaseLost(id)) }
+}

@@ -1,0 +1,38 @@
+//! Single values, all of them sealed.
+use async_trait::async_trait;
+use certkeep_core::ports::{Settings, StoreError};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::SqliteStore;
+use crate::error::unavailable;
+use crate::seal::Place;
+
+fn place(key: &str) -> Place<'_> {
+    Place { table: "settings", column: "sealed_value", row: key }
+}
+
+#[async_trait]
+impl Settings for SqliteStore {
+    async fn setting(&self, key: &str) -> Result<Option<SecretString>, StoreError> {
+        let sealed: Option<Vec<u8>> = sqlx::query_scalar("SELECT sealed_value FROM settings WHERE name = $1")
+            .bind(key)
+            .fetch_optional(self.readers())
+            .await
+            .map_err(unavailable("read a setting"))?;
+        sealed.map(|sealed| self.sealer().open_text(place(key), &sealed)).transpose()
+    }
+
+    async fn set_setting(&self, key: &str, value: &SecretString) -> Result<(), StoreError> {
+        let sealed = self.sealer().seal_value(place(key), value.expose_secret().as_bytes())?;
+        sqlx::query(
+            "INSERT INTO settings (name, sealed_value) VALUES ($1, $2)
+             ON CONFLICT (name) DO UPDATE SET sealed_value = excluded.sealed_value",
+        )
+        .bind(key)
+        .bind(sealed)
+        .execute(&self.0.writer)
+        .await
+        .map_err(unavailable("write a setting"))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,14 @@
+//! The store seen from outside: the contract suite that every implementation of the port has to pass, and what is
+//! SQLite's own.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "what goes wrong here fails the test at once"
+)]
+mod contract;
+mod fixtures;
+mod sqlite;
+
+contract::contract!(on_sqlite, crate::sqlite::opened);
