@@ -1,0 +1,217 @@
+//! A provider's page: what its parameters are and, for most, how to talk to it. `docs/providers.md` explains the format.
+mod call;
+mod check;
+
+use std::collections::BTreeMap;
+
+use certkeep_core::failure::Code;
+use certkeep_core::provider::{Descriptor, Parameter};
+use serde::Deserialize;
+
+pub use call::{Call, Method};
+
+use crate::sign::Signer;
+
+/// Why a page cannot be used: where it is wrong, and how.
+#[derive(Debug, thiserror::Error)]
+pub enum PageError {
+    /// A field whose content cannot work.
+    #[error("{flag}: {field}: {problem}")]
+    Field {
+        /// The page.
+        flag: String,
+        /// The field, as a dotted path.
+        field: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Not TOML, an unknown field, or a value of the wrong type; the source names line and field.
+    #[error("{flag}: the page cannot be read")]
+    Format {
+        /// The page.
+        flag: String,
+        /// What the parser says.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+}
+
+/// A page as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Page {
+    /// The API's `dns_provider`; also the name of the file.
+    pub flag: String,
+    /// The vendor's name.
+    pub name: String,
+    /// Where the vendor describes its API.
+    pub docs: Option<String>,
+    /// When that was read.
+    pub read: Option<toml::value::Datetime>,
+    /// Set where nobody can use the vendor's API any more: a sentence with what to do instead.
+    pub closed: Option<String>,
+    /// The parameters, in the order of a form.
+    #[serde(default)]
+    pub param: Vec<Parameter>,
+    /// What has to hold among the parameters besides each one's own rules.
+    #[serde(default)]
+    pub require: Vec<Requirement>,
+    /// Set where Rust code drives the provider instead of a recipe.
+    pub driver: Option<Driver>,
+    /// What all calls have in common.
+    pub http: Option<Http>,
+    /// How the account's zones are found.
+    pub zone: Option<Call>,
+    /// How a value is put up, where every value is a record of its own.
+    pub add: Option<Call>,
+    /// How the TXT records of a name are listed.
+    pub find: Option<Call>,
+    /// How a record is taken down.
+    pub remove: Option<Call>,
+    /// How a set is read and written, where all values of a name are one object.
+    pub set: Option<Set>,
+    /// What makes changes effective, where they do not become so by themselves.
+    pub commit: Option<Call>,
+    /// The vendor's own codes and what they mean.
+    #[serde(default)]
+    pub errors: BTreeMap<String, Meaning>,
+}
+
+/// A condition on the parameters together.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Requirement {
+    /// An expression that has to be true.
+    pub that: String,
+    /// What to say when it is not.
+    pub say: String,
+}
+
+/// Code in Rust that speaks what is no recipe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Driver {
+    /// Dynamic updates (RFC 2136).
+    Rfc2136,
+}
+
+/// What all calls of a recipe have in common.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    /// The address in front of every path. No other host is ever called.
+    pub base: String,
+    /// Headers of every call; one that comes out empty is not sent.
+    #[serde(default)]
+    pub header: BTreeMap<String, String>,
+    /// The signature of every call.
+    pub sign: Option<Sign>,
+    /// An expression over the answer that is true on success, for vendors whose status does not tell.
+    pub ok: Option<String>,
+    /// Where an answer that is an error says so.
+    #[serde(default)]
+    pub fails: Fails,
+    /// What the body of an answer is.
+    #[serde(default)]
+    pub answer: Body,
+}
+
+/// A signature and its key.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sign {
+    /// How.
+    pub by: Signer,
+    /// The public half of the key, a template.
+    pub id: String,
+    /// The secret half of the key, a template.
+    pub secret: String,
+}
+
+/// Expressions over an answer that is an error.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fails {
+    /// The vendor's code.
+    pub code: Option<String>,
+    /// The vendor's message.
+    pub message: Option<String>,
+}
+
+/// What the body of an answer is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Body {
+    /// Nothing that matters.
+    Any,
+    /// JSON, or nothing at all.
+    #[default]
+    Json,
+}
+
+/// All values of a name as one object: it is read, changed and written back.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Set {
+    /// Reads the set; no element, or an answer that nothing is there, is an empty set.
+    pub read: Call,
+    /// An expression over the set: the list of its entries.
+    pub entries: String,
+    /// A new entry.
+    pub entry: toml::Value,
+    /// An expression over an entry: its text.
+    pub value: String,
+    /// An expression over the set: its TTL, which is kept.
+    pub ttl: String,
+    /// Writes the set, with `entries` and `ttl`.
+    pub write: Call,
+}
+
+/// What a vendor's code means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum Meaning {
+    /// What was asked for is not there.
+    Absent,
+    /// An entry of the failure catalogue.
+    Failure(Code),
+    /// What was to be added is there already.
+    Present,
+}
+
+impl TryFrom<String> for Meaning {
+    type Error = String;
+
+    fn try_from(word: String) -> Result<Self, String> {
+        match word.as_str() {
+            "absent" => Ok(Meaning::Absent),
+            "present" => Ok(Meaning::Present),
+            name => Code::from_name(name)
+                .map(Meaning::Failure)
+                .ok_or_else(|| format!("{name:?} is neither \"absent\", \"present\" nor the name of a failure")),
+        }
+    }
+}
+
+impl Page {
+    /// Reads a page and checks it whole: fields, parameters, templates.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn parse(flag: &str, text: &str) -> Result<Page, PageError> {
+        let page: Page =
+            toml::from_str(text).map_err(|source| PageError::Format { flag: flag.to_owned(), source: Box::new(source) })?;
+        check::check(flag, &page)?;
+        Ok(page)
+    }
+
+    /// The provider as its users see it.
+    pub fn descriptor(&self) -> Descriptor {
+        let served = match (&self.closed, &self.http, self.driver) {
+            (Some(closed), ..) => Err(closed.clone()),
+            (None, None, None) => Err(format!("certkeep has the parameters of {} but cannot drive it.", self.name)),
+            _ => Ok(()),
+        };
+        Descriptor { flag: self.flag.clone(), name: self.name.clone(), parameters: self.param.clone(), served }
+    }
+}

@@ -1,0 +1,185 @@
+//! The engine of recipes: it speaks a page's conversation over HTTP.
+//!
+//! It owns what is the same for every vendor: one writer per zone, other values at the same name, exactly ours
+//! removed, tries and pauses, and no secret in what is told. `exchange` makes one call, `answer` and `classify`
+//! judge what came back, `steps` puts calls together.
+mod answer;
+mod blank;
+mod classify;
+mod client;
+mod endpoint;
+mod exchange;
+mod steps;
+pub(crate) mod template;
+mod txt;
+mod zone;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use certkeep_core::application::AuthValue;
+use certkeep_core::failure::{Code, Failure};
+use certkeep_core::issuance::{TxtRecord, Zone};
+use certkeep_core::name::DnsName;
+use certkeep_core::ports::DnsProvider;
+use certkeep_core::provider::{ParameterKind, Parameters};
+use certkeep_core::time::Clock;
+use minijinja::Value;
+use reqwest::header::HeaderMap;
+use secrecy::ExposeSecret as _;
+
+use self::blank::Blank;
+pub(crate) use self::client::Client;
+pub(crate) use self::endpoint::Endpoint;
+use self::template::Scope;
+use crate::page::{Http, Page};
+use crate::registry::{Account, Locks};
+use crate::sign::{Signer, SigningKey};
+
+/// What all recipes share.
+pub(crate) struct Shared {
+    pub(crate) client: Client,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) locks: Locks,
+}
+
+/// A provider that a recipe drives.
+pub(crate) struct Recipe {
+    page: Arc<Page>,
+    shared: Arc<Shared>,
+    account: Account,
+    endpoint: Endpoint,
+    /// Where `endpoint` is, for evidence.
+    server: String,
+    /// The parameters, for templates.
+    scope: Scope,
+    /// The headers of every call.
+    headers: HeaderMap,
+    signer: Option<(Signer, SigningKey)>,
+    blank: Blank,
+}
+
+const CONNECTING: &str = "connect";
+
+impl Recipe {
+    /// A provider of this page with these parameters; `elsewhere` stands in for the vendor's server.
+    ///
+    /// # Errors
+    /// `provider_parameter` for values that cannot work.
+    pub(crate) fn connect(
+        page: Arc<Page>,
+        http: &Http,
+        parameters: &Parameters,
+        shared: Arc<Shared>,
+        elsewhere: Option<&Endpoint>,
+    ) -> Result<Recipe, Failure> {
+        let scope = scope_of(&page, parameters);
+        let mut blank = blank_of(&page, parameters);
+        let refused = |fact: String| Failure::new(Code::ProviderParameter, CONNECTING).about(page.flag.as_str()).fact(fact);
+        let unrendered = |blank: &Blank, error: minijinja::Error| refused(blank.blank(&error.to_string()));
+
+        for requirement in &page.require {
+            let holds = template::is_true(&requirement.that, &scope).map_err(|error| unrendered(&blank, error))?;
+            if !holds {
+                return Err(refused(requirement.say.clone()));
+            }
+        }
+        let base = template::text(&http.base, &scope).map_err(|error| unrendered(&blank, error))?;
+        let endpoint = Endpoint::parse(&base).map_err(|error| refused(format!("{}: {error}", named_in(&http.base))))?;
+        let endpoint = elsewhere.map_or_else(|| endpoint.clone(), |other| endpoint.moved_to(other));
+
+        let rendered = exchange::rendered(&http.header, &scope).map_err(|error| unrendered(&blank, error))?;
+        let mut headers = HeaderMap::new();
+        exchange::put_headers(&mut headers, rendered.iter().map(|(name, value)| (*name, value.as_str())))
+            .map_err(|name| refused(exchange::unfit(name)))?;
+        let secrets: HashSet<&str> = page.param.iter().filter(|p| p.secret).map(|p| p.k.as_str()).collect();
+        for (name, value) in &rendered {
+            let source = http.header.get(*name).map_or("", String::as_str);
+            let wanted = template::wanted(source).map_err(|error| unrendered(&blank, error))?;
+            if wanted.iter().any(|variable| secrets.contains(variable.as_str())) {
+                // A vendor may repeat the credentials as they were sent: `Basic …`, for one.
+                blank.add(value);
+                blank.add(value.split_once(' ').map_or("", |(_, credentials)| credentials));
+            }
+        }
+        let signer = match &http.sign {
+            None => None,
+            Some(sign) => {
+                let render = |source: &str| template::text(source, &scope).map_err(|error| unrendered(&blank, error));
+                Some((sign.by, SigningKey { id: render(&sign.id)?, secret: render(&sign.secret)?.into() }))
+            }
+        };
+        let server = endpoint.server();
+        let account = Account::of(&page.flag, parameters, page.param.iter().map(|p| p.k.as_str()));
+        Ok(Recipe { page, shared, account, endpoint, server, scope, headers, signer, blank })
+    }
+
+    fn scope_of_record(&self, zone: &Zone, record: &TxtRecord) -> Scope {
+        let mut fields = zone.saved.as_object().cloned().unwrap_or_default();
+        fields.insert("name".to_owned(), zone.name.as_str().into());
+        self.scope
+            .clone()
+            .with_json("zone", &fields)
+            .with("name", record.name.as_str())
+            .with("owner", zone::owner(&record.name, &zone.name))
+            .with("value", record.value.as_str())
+    }
+}
+
+#[async_trait]
+impl DnsProvider for Recipe {
+    async fn find_zone(&self, name: &DnsName) -> Result<Zone, Failure> {
+        let found = self.zone_of(name).await.map_err(|trouble| trouble.failure)?;
+        found.ok_or_else(|| {
+            Failure::new(Code::ZoneNotFound, classify::Stage::Zone.doing())
+                .about(name.as_str())
+                .fact(format!("asked of {}", self.server))
+        })
+    }
+
+    async fn add(&self, zone: &Zone, record: &TxtRecord) -> Result<serde_json::Value, Failure> {
+        let scope = self.scope_of_record(zone, record);
+        let _writer = self.shared.locks.writer(&self.account, &zone.name).await;
+        self.put_up(&scope, record).await.map_err(|trouble| trouble.failure)
+    }
+
+    async fn remove(&self, zone: &Zone, record: &TxtRecord, handle: Option<&serde_json::Value>) -> Result<(), Failure> {
+        let scope = self.scope_of_record(zone, record);
+        let _writer = self.shared.locks.writer(&self.account, &zone.name).await;
+        self.take_down(&scope, record, handle).await.map_err(|trouble| trouble.failure)
+    }
+}
+
+/// Every parameter of a page by name; one that is not given is empty in its kind.
+fn scope_of(page: &Page, parameters: &Parameters) -> Scope {
+    page.param.iter().fold(Scope::default(), |scope, parameter| {
+        let value = match (parameters.value(&parameter.k), parameter.kind) {
+            // A line end comes along with pasted keys and is part of none.
+            (Some(AuthValue::Text(text)), _) => Value::from(text.expose_secret().trim_end_matches(['\r', '\n'])),
+            (Some(AuthValue::Integer(n)), _) => Value::from(*n),
+            (Some(AuthValue::Boolean(b)), _) => Value::from(*b),
+            (None, ParameterKind::String) => Value::from(""),
+            (None, ParameterKind::Integer) => Value::from(()),
+            (None, ParameterKind::Boolean) => Value::from(false),
+        };
+        scope.with(&parameter.k, value)
+    })
+}
+
+fn blank_of(page: &Page, parameters: &Parameters) -> Blank {
+    let mut blank = Blank::default();
+    for parameter in page.param.iter().filter(|parameter| parameter.secret) {
+        if let Some(text) = parameters.text(&parameter.k) {
+            blank.add(text.expose_secret().trim_end_matches(['\r', '\n']));
+        }
+    }
+    blank
+}
+
+/// The parameters that a template uses, for a sentence about it.
+fn named_in(source: &str) -> String {
+    let mut names: Vec<String> = template::wanted(source).unwrap_or_default().into_iter().collect();
+    names.sort_unstable();
+    names.join(", ")
+}

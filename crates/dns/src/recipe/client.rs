@@ -1,0 +1,63 @@
+//! The HTTP client of all recipes. It is made at the first call, since reading the machine's roots takes a while.
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
+
+/// The longest that one exchange may take, from the first octet to the last.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The longest that a connection may take to stand.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// A client with connections that are used again; one serves all recipes.
+pub(crate) struct Client {
+    extra_roots: Vec<String>,
+    made: OnceLock<Result<reqwest::Client, String>>,
+}
+
+impl Client {
+    /// A client that trusts the machine's roots (`SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured) and these, in PEM.
+    pub(crate) fn new(extra_roots: Vec<String>) -> Client {
+        Client { extra_roots, made: OnceLock::new() }
+    }
+
+    /// The client itself, or why there is none.
+    pub(crate) fn ready(&self) -> Result<&reqwest::Client, &str> {
+        self.made.get_or_init(|| self.make()).as_ref().map_err(String::as_str)
+    }
+
+    fn make(&self) -> Result<reqwest::Client, String> {
+        let mut roots = RootCertStore::empty();
+        let found = rustls_native_certs::load_native_certs();
+        for error in &found.errors {
+            tracing::warn!(%error, "a trusted root of this machine cannot be read");
+        }
+        roots.add_parsable_certificates(found.certs);
+        for pem in &self.extra_roots {
+            for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+                let certificate = certificate.map_err(|error| format!("an extra root cannot be read: {error}"))?;
+                roots.add(certificate).map_err(|error| format!("an extra root cannot be used: {error}"))?;
+            }
+        }
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut tls = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .user_agent(concat!("certkeep/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            // What is tried again, and how often, is decided in one place.
+            .retry(reqwest::retry::never())
+            .connect_timeout(CONNECT)
+            .timeout(DEADLINE)
+            .build()
+            .map_err(|error| error.without_url().to_string())
+    }
+}

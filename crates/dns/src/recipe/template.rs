@@ -1,0 +1,218 @@
+//! Templates and expressions of a page. They see values only: no file, no other template, and their work is bounded.
+use std::collections::{BTreeMap, HashSet};
+use std::sync::LazyLock;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use minijinja::value::Serde;
+use minijinja::{AutoEscape, Environment, Output, State, UndefinedBehavior, Value, escape_formatter};
+use serde::Serialize;
+
+use super::txt::quoted;
+use crate::sign::percent_encoded;
+
+/// The work one template may do; the longest of any page needs a hundredth of it.
+const FUEL: u64 = 20_000;
+
+/// The name under which a template is rendered whose values are percent-encoded.
+const PATH: &str = "path";
+
+/// What is missing in a template is an error.
+static STRICT: LazyLock<Environment<'static>> = LazyLock::new(|| environment(UndefinedBehavior::Strict));
+
+/// What is missing in an answer is undefined, however deep.
+static LENIENT: LazyLock<Environment<'static>> = LazyLock::new(|| environment(UndefinedBehavior::Chainable));
+
+fn environment(undefined: UndefinedBehavior) -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(undefined);
+    environment.set_fuel(Some(FUEL));
+    environment.set_auto_escape_callback(|name| if name == PATH { AutoEscape::Custom(PATH.into()) } else { AutoEscape::None });
+    environment.set_formatter(formatter);
+    environment.add_filter("absolute", |name: String| format!("{}.", name.trim_end_matches('.')));
+    environment.add_filter("base64", |text: String| STANDARD.encode(text));
+    environment.add_filter("quoted", |text: String| quoted(&text));
+    environment
+}
+
+fn formatter(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), minijinja::Error> {
+    if matches!(state.auto_escape(), AutoEscape::Custom(_)) && !value.is_safe() && !value.is_undefined() {
+        let value = value.to_string();
+        if matches!(value.as_str(), "." | "..") {
+            // A URL's path would be shortened by it, however it is encoded.
+            return Err(minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, "a path may not hold dots alone"));
+        }
+        return out.write_str(&percent_encoded(&value)).map_err(minijinja::Error::from);
+    }
+    escape_formatter(out, state, value)
+}
+
+/// What a template or expression can see, by name. It holds secrets and so has no `Debug`.
+#[derive(Clone, Default)]
+pub(crate) struct Scope(BTreeMap<String, Value>);
+
+impl Scope {
+    /// The scope with one thing more.
+    pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Scope {
+        self.0.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// The scope with one thing more.
+    pub(crate) fn with_json(self, name: &str, value: &impl Serialize) -> Scope {
+        self.with(name, Value::from(Serde(value)))
+    }
+
+    /// The scope with one thing under a second name as well.
+    pub(crate) fn aliased(self, name: &str, also: &str) -> Scope {
+        match self.0.get(name).cloned() {
+            Some(value) => self.with(also, value),
+            None => self,
+        }
+    }
+
+    /// The scope that an answer opens: its fields by name, the whole as `answer`, and `page`.
+    pub(crate) fn of_answer(answer: &serde_json::Value, page: u32) -> Scope {
+        Scope::default().with_fields(answer).with_json("answer", answer).with("page", page)
+    }
+
+    /// The scope that an element opens: its fields by name.
+    pub(crate) fn of_element(element: &serde_json::Value) -> Scope {
+        Scope::default().with_fields(element).with_json("element", element)
+    }
+
+    fn with_fields(mut self, json: &serde_json::Value) -> Scope {
+        let fields = json.as_object().into_iter().flatten();
+        self.0.extend(fields.map(|(key, value)| (key.clone(), Value::from(Serde(value)))));
+        self
+    }
+
+    fn value(&self) -> Value {
+        Value::from(self.0.clone())
+    }
+}
+
+/// Renders a text.
+pub(crate) fn text(source: &str, scope: &Scope) -> Result<String, minijinja::Error> {
+    STRICT.render_named_str("text", source, scope.value())
+}
+
+/// Renders a path or query; what is put in is percent-encoded.
+pub(crate) fn path(source: &str, scope: &Scope) -> Result<String, minijinja::Error> {
+    STRICT.render_named_str(PATH, source, scope.value())
+}
+
+/// Renders every text in a body; one that is a single `{{ … }}` keeps the type of its value.
+pub(crate) fn json(source: &toml::Value, scope: &Scope) -> Result<serde_json::Value, minijinja::Error> {
+    Ok(match source {
+        toml::Value::Array(list) => list.iter().map(|item| json(item, scope)).collect::<Result<_, _>>()?,
+        toml::Value::Boolean(b) => (*b).into(),
+        toml::Value::Datetime(when) => when.to_string().into(),
+        toml::Value::Float(x) => (*x).into(),
+        toml::Value::Integer(n) => (*n).into(),
+        toml::Value::String(source) => match lone_expression(source) {
+            Some(expression) => {
+                let strict: &Environment<'_> = &STRICT;
+                let value = strict.compile_expression(expression)?.eval(scope.value())?;
+                if value.is_undefined() {
+                    return Err(minijinja::ErrorKind::UndefinedError.into());
+                }
+                serde_json::to_value(value).unwrap_or_default()
+            }
+            None => text(source, scope)?.into(),
+        },
+        toml::Value::Table(table) => table
+            .iter()
+            .map(|(key, value)| Ok((key.clone(), json(value, scope)?)))
+            .collect::<Result<serde_json::Map<_, _>, minijinja::Error>>()?
+            .into(),
+    })
+}
+
+/// Evaluates an expression; `None` where what it names is not there.
+pub(crate) fn expression(source: &str, scope: &Scope) -> Result<Option<serde_json::Value>, minijinja::Error> {
+    let lenient: &Environment<'_> = &LENIENT;
+    let value = lenient.compile_expression(source)?.eval(scope.value())?;
+    if value.is_undefined() || value.is_none() {
+        return Ok(None);
+    }
+    Ok(serde_json::to_value(value).ok())
+}
+
+/// Whether an expression is true; what is not there is not.
+pub(crate) fn is_true(source: &str, scope: &Scope) -> Result<bool, minijinja::Error> {
+    let lenient: &Environment<'_> = &LENIENT;
+    Ok(lenient.compile_expression(source)?.eval(scope.value())?.is_true())
+}
+
+/// The variables that a template wants, or why it is none.
+pub(crate) fn wanted(source: &str) -> Result<HashSet<String>, minijinja::Error> {
+    let strict: &Environment<'_> = &STRICT;
+    Ok(strict.template_from_str(source)?.undeclared_variables(false))
+}
+
+/// The variables that an expression wants, or why it is none.
+pub(crate) fn wanted_by_expression(source: &str) -> Result<HashSet<String>, minijinja::Error> {
+    let lenient: &Environment<'_> = &LENIENT;
+    Ok(lenient.compile_expression(source)?.undeclared_variables(false))
+}
+
+/// The expression inside a text that is one `{{ … }}` and nothing else.
+fn lone_expression(source: &str) -> Option<&str> {
+    let inner = source.trim().strip_prefix("{{")?.strip_suffix("}}")?;
+    (!inner.contains("{{") && !inner.contains("}}") && !inner.contains("{%")).then(|| inner.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json as value;
+
+    use super::*;
+
+    fn scope() -> Scope {
+        Scope::default().with("name", "a/b?c=ü").with("ttl", 60).with("empty", "")
+    }
+
+    #[test]
+    fn values_in_a_path_are_percent_encoded_and_the_rest_is_not() {
+        assert_eq!(path("/x?name={{ name }}", &scope()).unwrap(), "/x?name=a%2Fb%3Fc%3D%C3%BC");
+        assert_eq!(text("/x?name={{ name }}", &scope()).unwrap(), "/x?name=a/b?c=ü");
+    }
+
+    #[test]
+    fn a_lone_expression_keeps_its_type() {
+        let body: toml::Value = toml::from_str("ttl = '{{ ttl }}'\ntext = '{{ ttl }}s'\nlist = [1, true]").unwrap();
+        assert_eq!(json(&body, &scope()).unwrap(), value!({"ttl": 60, "text": "60s", "list": [1, true]}));
+    }
+
+    #[test]
+    fn what_is_missing_is_an_error_in_a_template_and_nothing_in_an_answer() {
+        assert!(text("{{ missing }}", &scope()).is_err());
+        assert!(json(&toml::Value::from("{{ missing }}"), &scope()).is_err());
+        let answer = value!({"result": {"id": 7}, "errors": []});
+        let scope = Scope::of_answer(&answer, 1);
+        assert_eq!(expression("result.id", &scope).unwrap(), Some(value!(7)));
+        assert_eq!(expression("errors[0].code", &scope).unwrap(), None);
+        assert!(!is_true("page < info.pages", &scope).unwrap());
+    }
+
+    #[test]
+    fn work_is_bounded() {
+        let endless = "{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}";
+        assert!(text(endless, &scope()).is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn an_encoded_value_stays_in_its_segment(text in "\\PC*|[./%\\\\]{0,4}") {
+            let rendered = path("/a/{{ name }}/b", &Scope::default().with("name", text.as_str()));
+            let Ok(rendered) = rendered else {
+                proptest::prop_assert!(matches!(text.as_str(), "." | ".."));
+                return Ok(());
+            };
+            let url = url::Url::parse(&format!("https://host.example{rendered}")).unwrap();
+            proptest::prop_assert_eq!(url.path(), format!("/a/{}/b", percent_encoded(&text)));
+            proptest::prop_assert!(url.query().is_none() && url.fragment().is_none());
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Every provider there is: a page for each, compiled in, and a driver for those that have one.
+mod locks;
+
+use std::collections::BTreeMap;
+use std::error::Error as _;
+use std::sync::{Arc, OnceLock};
+
+use certkeep_core::failure::{Code, Failure};
+use certkeep_core::ports::{DnsProvider, DnsProviders};
+use certkeep_core::provider::{Descriptor, Parameters};
+use certkeep_core::time::{Clock, SystemClock};
+
+pub(crate) use self::locks::{Account, Locks};
+use crate::page::{Driver, Page};
+use crate::recipe::{Client, Endpoint, Recipe, Shared};
+use crate::rfc2136;
+
+/// Every page by flag, in the order of the flags.
+static PAGES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/pages.rs"));
+
+/// How the providers are reached.
+pub struct RegistryOptions {
+    /// Tells the time that goes into signatures.
+    pub clock: Arc<dyn Clock>,
+    /// Roots in PEM that are trusted besides the machine's own.
+    pub extra_roots: Vec<String>,
+    /// Servers that stand in for the vendors', by flag: scheme, host and port. Paths stay the page's.
+    pub endpoints: BTreeMap<String, String>,
+}
+
+impl Default for RegistryOptions {
+    fn default() -> Self {
+        RegistryOptions { clock: Arc::new(SystemClock), extra_roots: Vec::new(), endpoints: BTreeMap::new() }
+    }
+}
+
+/// All providers. A page is read when it is first asked for, and the HTTP client made when it is first needed.
+pub struct Registry {
+    shared: Arc<Shared>,
+    endpoints: BTreeMap<String, String>,
+    entries: Vec<Entry>,
+}
+
+struct Entry {
+    flag: &'static str,
+    text: &'static str,
+    /// `None` inside for a page that cannot be read.
+    read: OnceLock<Option<(Arc<Page>, Descriptor)>>,
+}
+
+impl Registry {
+    /// The providers that are compiled in.
+    pub fn new(options: RegistryOptions) -> Registry {
+        let RegistryOptions { clock, extra_roots, endpoints } = options;
+        let shared = Shared { client: Client::new(extra_roots), clock, locks: Locks::default() };
+        let entries = PAGES.iter().map(|(flag, text)| Entry { flag, text, read: OnceLock::new() }).collect();
+        Registry { shared: Arc::new(shared), endpoints, entries }
+    }
+
+    /// The page of a flag.
+    pub fn page(&self, flag: &str) -> Option<&Page> {
+        self.entry(flag).map(|(page, _)| page.as_ref())
+    }
+
+    fn entry(&self, flag: &str) -> Option<&(Arc<Page>, Descriptor)> {
+        let at = self.entries.binary_search_by(|entry| entry.flag.cmp(flag)).ok()?;
+        self.entries.get(at)?.read()
+    }
+}
+
+impl Entry {
+    fn read(&self) -> Option<&(Arc<Page>, Descriptor)> {
+        let read = || match Page::parse(self.flag, self.text) {
+            Ok(page) => {
+                let descriptor = page.descriptor();
+                Some((Arc::new(page), descriptor))
+            }
+            Err(error) => {
+                tracing::error!(%error, source = error.source().map(ToString::to_string), "a provider is left out");
+                None
+            }
+        };
+        self.read.get_or_init(read).as_ref()
+    }
+}
+
+impl DnsProviders for Registry {
+    fn descriptors(&self) -> Vec<&Descriptor> {
+        self.entries.iter().filter_map(|entry| Some(&entry.read()?.1)).collect()
+    }
+
+    fn descriptor(&self, flag: &str) -> Option<&Descriptor> {
+        self.entry(flag).map(|(_, descriptor)| descriptor)
+    }
+
+    fn connect(&self, flag: &str, parameters: &Parameters) -> Result<Arc<dyn DnsProvider>, Failure> {
+        let refused = |fact: &str| Failure::new(Code::ProviderParameter, "connect").about(flag).fact(fact);
+        let Some((page, descriptor)) = self.entry(flag) else {
+            return Err(refused("there is no such provider"));
+        };
+        descriptor.served.as_ref().map_err(|why| refused(why))?;
+        if page.driver == Some(Driver::Rfc2136) {
+            return rfc2136::connect(parameters);
+        }
+        let Some(http) = &page.http else { return Err(refused("there is no driver for it")) };
+        let elsewhere = match self.endpoints.get(flag).map(|text| Endpoint::parse(text)) {
+            None => None,
+            Some(Ok(endpoint)) => Some(endpoint),
+            Some(Err(error)) => return Err(refused(&error.to_string())),
+        };
+        let shared = Arc::clone(&self.shared);
+        let recipe = Recipe::connect(Arc::clone(page), http, parameters, shared, elsewhere.as_ref())?;
+        Ok(Arc::new(recipe))
+    }
+}

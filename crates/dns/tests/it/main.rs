@@ -1,0 +1,5 @@
+//! Everything of this crate that needs a peer: a simulated vendor, a name server, a router of questions.
+mod recipes;
+mod resolver;
+mod rfc2136;
+mod vendors;

@@ -1,0 +1,5 @@
+//! The scenario that every page has to pass, against simulated vendors and a real PowerDNS.
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "what goes wrong here fails the test at once")]
+mod bench;
+mod powerdns;
+mod scenario;
