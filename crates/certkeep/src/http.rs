@@ -1,0 +1,78 @@
+//! The HTTP edge: what comes in is turned into the engine's commands, what the engine says into answers.
+//!
+//! - [`listener`]: HTTPS and plain listeners: limits, timeouts, live switch of the certificate.
+//! - `compat`: the vendor's OpenAPI (contract §1 to §5), translation only.
+//! - `envelope`: HTTP 200 and `errcode` around every answer of it.
+//! - `tarpit`: what keeps a client that loops from slowing the others.
+//!
+//! What may not enter: a rule. Whether a call is allowed, what a value may be and what follows from it is the engine's.
+//! Start reading at [`router`], then `compat::answer`.
+mod compat;
+mod compress;
+mod envelope;
+pub mod listener;
+mod tarpit;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use certkeep_core::time::Clock;
+use certkeep_engine::Engine;
+use http::{Method, StatusCode};
+use jiff::Timestamp;
+
+/// What certkeep tells of itself (contract §5, `system/information`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// A name for people.
+    pub device_name: String,
+    /// The product.
+    pub model_name: String,
+    /// The serial number.
+    pub sn: String,
+    /// Four dotted numbers.
+    pub firmware_version: String,
+}
+
+/// What the API works with.
+pub struct Api {
+    /// The use cases.
+    pub engine: Engine,
+    /// Whether the API is switched on; every call is answered by 70123 otherwise.
+    pub enabled: bool,
+    /// What certkeep tells of itself.
+    pub device: Device,
+    /// When the service was started.
+    pub started: Timestamp,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    tarpit: tarpit::Tarpit,
+}
+
+impl Api {
+    /// An API on this engine, started now and switched on.
+    pub fn new(engine: Engine, device: Device, clock: Arc<dyn Clock>) -> Api {
+        let started = clock.now();
+        Api { engine, enabled: true, device, started, clock, tarpit: tarpit::Tarpit::default() }
+    }
+}
+
+/// Everything that is served. The client's address is expected as the extension
+/// `axum::extract::ConnectInfo<SocketAddr>`.
+pub fn router(api: Api) -> Router {
+    // One fallback and no routes: the API answers every path and method below its prefix itself.
+    Router::new().fallback(front).with_state(Arc::new(api))
+}
+
+async fn front(State(api): State<Arc<Api>>, request: Request) -> Response {
+    let path = request.uri().path();
+    if compat::is_ours(path) {
+        return compat::answer(&api, request).await;
+    }
+    match (path, request.method()) {
+        ("/healthz", &Method::GET | &Method::HEAD) => "ok".into_response(),
+        _ => (StatusCode::NOT_FOUND, "not found\n").into_response(),
+    }
+}

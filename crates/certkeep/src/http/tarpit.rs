@@ -1,0 +1,95 @@
+//! Slows down an address that keeps failing at what anyone may try without a token.
+//!
+//! Its failures are told late, never its successes: a client that loops with a dead token is held to [`RATE`] whatever
+//! it does, and another client behind the same address notices nothing.
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Failures a second that are told at once to one address, in the long run.
+const RATE: u32 = 500;
+/// Failures in a row that are told at once.
+const BURST: u32 = 100;
+/// Longest delay. It bounds how many answers wait, and stays below what clients take for a dead server.
+const LONGEST: Duration = Duration::from_secs(1);
+/// Most addresses that are remembered.
+const MAX_ADDRESSES: usize = 4096;
+
+/// Failures by address, each as the instant at which it will have paid for all of them (GCRA).
+#[derive(Debug, Default)]
+pub(super) struct Tarpit(Mutex<HashMap<IpAddr, Instant>>);
+
+impl Tarpit {
+    /// Counts a failure and waits for as long as it has to.
+    pub(super) async fn hold(&self, address: IpAddr) {
+        let delay = self.delay(address, Instant::now());
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+    }
+
+    fn delay(&self, address: IpAddr, now: Instant) -> Duration {
+        let cost = Duration::from_secs(1) / RATE;
+        let mut addresses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if addresses.len() >= MAX_ADDRESSES {
+            addresses.retain(|_, paid| *paid > now);
+            if addresses.len() >= MAX_ADDRESSES {
+                addresses.clear();
+            }
+        }
+        let paid = addresses.entry(neighbourhood(address)).or_insert(now);
+        // A caller that is delayed by the longest delay owes no more than that: it is not held for what it cannot send.
+        *paid = ((*paid).max(now) + cost).min(now + cost * BURST + LONGEST);
+        paid.saturating_duration_since(now).saturating_sub(cost * BURST)
+    }
+}
+
+/// What counts as one address: itself, or the /64 that a site commonly has in IPv6.
+fn neighbourhood(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => IpAddr::V4(v4),
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOOPER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+
+    #[test]
+    fn one_caller_at_a_time_is_held_to_the_rate() {
+        let (tarpit, started) = (Tarpit::default(), Instant::now());
+        let mut now = started;
+        for _ in 0..BURST {
+            now += tarpit.delay(LOOPER, now);
+        }
+        assert_eq!(now, started);
+        for _ in 0..RATE * 4 {
+            now += tarpit.delay(LOOPER, now);
+        }
+        assert_eq!((now - started).as_millis(), 4000);
+    }
+
+    #[test]
+    fn no_answer_waits_longer_than_the_longest_delay_and_others_do_not_wait() {
+        let (tarpit, now) = (Tarpit::default(), Instant::now());
+        let longest = (0..100_000).map(|_| tarpit.delay(LOOPER, now)).max();
+        assert_eq!(longest, Some(LONGEST));
+        assert_eq!(tarpit.delay("192.0.2.2".parse().unwrap(), now), Duration::ZERO);
+        assert_eq!(tarpit.delay(LOOPER, now + Duration::from_secs(2)), Duration::ZERO);
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let (tarpit, now) = (Tarpit::default(), Instant::now());
+        for bits in 0..3 * u32::try_from(MAX_ADDRESSES).unwrap() {
+            tarpit.delay(IpAddr::V4(bits.into()), now);
+        }
+        assert!(tarpit.0.lock().unwrap().len() <= MAX_ADDRESSES);
+    }
+}
