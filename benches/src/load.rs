@@ -41,7 +41,7 @@ async fn ask(server: SocketAddr, paths: &[String], first: usize, until: Instant)
 }
 
 /// Reads one answer to its end, by its `content-length`.
-async fn read_answer(stream: &mut TcpStream, buffer: &mut [u8]) {
+pub(crate) async fn read_answer(stream: &mut TcpStream, buffer: &mut [u8]) {
     let mut filled = 0;
     loop {
         let read = stream.read(&mut buffer[filled..]).await.expect("an answer");

@@ -1,6 +1,6 @@
 //! A certkeep of its own data folder, as a child process on loopback.
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,11 @@ pub(crate) fn add_client(certkeep: &Path, folder: &Path) -> (String, String) {
     (field("client_id"), field("client_secret"))
 }
 
+/// Where the log of the service of a data folder is.
+pub(crate) fn log_of(folder: &Path) -> PathBuf {
+    folder.with_extension("log")
+}
+
 impl Service {
     /// Starts it and waits for its ready line.
     pub(crate) fn start(certkeep: &Path, folder: &Path, config: Option<&Path>) -> Service {
@@ -39,7 +44,7 @@ impl Service {
             command.arg("--config").arg(config);
         }
         let began = Instant::now();
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("certkeep starts");
+        let mut child = command.stdout(Stdio::piped()).stderr(std::fs::File::create(log_of(folder)).expect("a log")).spawn().expect("certkeep starts");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
         let ready_after = began.elapsed();

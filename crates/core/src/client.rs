@@ -1,4 +1,6 @@
 //! Who calls the API: clients, their tokens, and what happens to those who guess (contract §3).
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 
@@ -43,6 +45,14 @@ pub struct Client {
     pub role: ClientRole,
     /// Where it may call from; anywhere if empty. Elsewhere it is refused with 70087.
     pub networks: Vec<IpNet>,
+}
+
+impl Client {
+    /// Whether it may call from this address.
+    pub fn permits(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.networks.is_empty() || self.networks.iter().any(|network| network.contains(&address))
+    }
 }
 
 /// SHA-256 of a random secret or token; the only form in which either is stored.

@@ -110,13 +110,13 @@ catalogue! {
     NameRefused = 402 "name_refused" Ca Final
         "The CA does not issue for this name."
         "Apply for another name, or at another CA.";
-    AccountRefused = 403 "account_refused" User Final
+    AccountRefused = 403 "account_refused" User Later
         "The CA refuses our account."
         "Check [acme] contact, and the CA's terms of service.";
-    AccountBindingRequired = 404 "account_binding_required" User Final
+    AccountBindingRequired = 404 "account_binding_required" User Later
         "The CA wants an external account binding."
         "Get a key id and an HMAC key from the CA and enter them as [acme] eab_kid and eab_hmac_key.";
-    AccountBindingRejected = 405 "account_binding_rejected" User Final
+    AccountBindingRejected = 405 "account_binding_rejected" User Later
         "The CA does not accept the external account binding."
         "Get a new key id and HMAC key from the CA.";
     CaRateLimited = 501 "ca_rate_limited" Ca Later
@@ -140,7 +140,7 @@ catalogue! {
     CaProtocol = 606 "ca_protocol" Ca Later
         "The CA's answer is not what the protocol allows."
         "Check that [acme] directory is the address of an ACME directory.";
-    CsrRefused = 701 "csr_refused" Ca Final
+    CsrRefused = 701 "csr_refused" Ca Later
         "The CA refuses the certificate request."
         "Choose another key type in [acme] key_type.";
     CertificateNames = 702 "certificate_names" Ca Later

@@ -8,6 +8,6 @@ pub use issuer::{
     Authorization, AuthorizationStatus, CertificateAuthority, Challenge, ExternalAccount, Issuer, Order, OrderStatus,
 };
 pub use store::{
-    BlockSubject, Certificates, Change, ClientChange, Clients, CreateError, DeleteError, Issuances, NewCertificate, NewServer,
-    Outcome, Removal, Rotation, Settings, Store, StoreError, Upload, Uploads, Version,
+    BlockSubject, Certificates, Change, ChangeError, ClientChange, Clients, CreateError, DeleteError, Issuances, NewCertificate,
+    NewServer, Opening, Outcome, Rotation, Settings, Store, StoreError, Upload, Uploads, UsedUpload, Version,
 };

@@ -37,15 +37,6 @@ impl Default for Policy {
     }
 }
 
-/// What renewal says of a certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Plan {
-    /// Now.
-    Due,
-    /// Not before this instant.
-    Wait(Timestamp),
-}
-
 /// The instant at which a certificate is to be renewed; `draw` in `[0, 1)` is chosen once per version and spreads
 /// renewals. Always after `not_before` and before `not_after` where the life is longer than zero.
 pub fn renew_at(validity: Validity, policy: Policy, draw: f64) -> Timestamp {
@@ -56,10 +47,12 @@ pub fn renew_at(validity: Validity, policy: Policy, draw: f64) -> Timestamp {
     if life > SignedDuration::from_hours(24) { off_the_hour(at, draw) } else { at }
 }
 
-/// Whether to renew now.
-pub fn plan(now: Timestamp, validity: Validity, policy: Policy, draw: f64) -> Plan {
-    let at = renew_at(validity, policy, draw);
-    if now >= at { Plan::Due } else { Plan::Wait(at) }
+/// The same for a version that was issued just now: never so soon that renewals chase each other, whatever the CA's
+/// clock or ours makes of its life. A third of what is left has to pass, and ten seconds at least.
+pub fn renew_after_issue(now: Timestamp, validity: Validity, policy: Policy, draw: f64) -> Timestamp {
+    let left = validity.not_after.duration_since(now).max(SignedDuration::ZERO);
+    let earliest = now.saturating_add((left / 3).max(SignedDuration::from_secs(10))).unwrap_or(now);
+    renew_at(validity, policy, draw).max(earliest)
 }
 
 /// How long to wait after the `failures`-th failure in a row (the first is 1): 1, 10, 100 minutes, then a day.
@@ -72,13 +65,17 @@ pub fn retry_delay(failures: u32) -> SignedDuration {
     }
 }
 
+/// The longest that another side may keep us waiting: the longest window of a public CA's limits and a day.
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(8 * 24);
+
 /// When to try again after the `failures`-th failure in a row: the table's delay and up to a tenth more, not before
-/// what the other side asked for, never on the hour. `draw` in `[0, 1)`.
+/// what the other side asked for (eight days at most), never on the hour. `draw` in `[0, 1)`.
 pub fn retry_at(now: Timestamp, failures: u32, not_before: Option<Timestamp>, draw: f64) -> Timestamp {
     let delay = retry_delay(failures);
     let delay = delay.saturating_add(delay.mul_f64(draw.clamp(0.0, 1.0) / 10.0));
     let at = now.saturating_add(delay).unwrap_or(now);
-    off_the_hour(not_before.map_or(at, |earliest| at.max(earliest)), draw)
+    let latest = now.saturating_add(LONGEST_WAIT).unwrap_or(now);
+    off_the_hour(not_before.map_or(at, |earliest| at.max(earliest.min(latest))), draw)
 }
 
 /// An instant in the first two minutes of an hour, when everybody's timers ring, moved one to six minutes on.
@@ -114,12 +111,17 @@ mod tests {
         }
 
         #[test]
-        fn due_exactly_from_the_planned_instant_on(start in 0i64..4_000_000_000, life in 20i64..40_000_000, draw in 0.0f64..1.0) {
+        fn what_was_issued_just_now_is_not_renewed_at_once(
+            start in 0i64..4_000_000_000, life in 20i64..40_000_000, ahead in -1_000_000i64..50_000_000, draw in 0.0f64..1.0,
+        ) {
             let validity = Validity { not_before: at(start), not_after: at(start + life) };
-            let renewal = renew_at(validity, Policy::default(), draw);
-            let before = renewal - SignedDuration::from_nanos(1);
-            prop_assert_eq!(plan(renewal, validity, Policy::default(), draw), Plan::Due);
-            prop_assert_eq!(plan(before, validity, Policy::default(), draw), Plan::Wait(renewal));
+            let now = at((start + ahead).max(0));
+            let renewal = renew_after_issue(now, validity, Policy::default(), draw);
+            prop_assert!(renewal >= now + SignedDuration::from_secs(10));
+            prop_assert!(renewal >= renew_at(validity, Policy::default(), draw));
+            if validity.not_after.duration_since(now) > SignedDuration::from_secs(15) {
+                prop_assert!(renewal < validity.not_after);
+            }
         }
 
         #[test]
@@ -140,8 +142,8 @@ mod tests {
     }
 
     #[test]
-    fn a_life_of_nothing_is_due_at_once() {
-        let validity = Validity { not_before: at(100), not_after: at(50) };
-        assert_eq!(plan(at(100), validity, Policy::default(), 0.5), Plan::Due);
+    fn nobody_keeps_us_waiting_for_years() {
+        let again = retry_at(at(0), 1, Some(at(1_000_000_000)), 0.5);
+        assert!(again <= at(8 * 86_400 + 360));
     }
 }

@@ -1,11 +1,13 @@
 //! Who may call: logins, tokens and blocks (contract §3).
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use certkeep_core::client::{
-    ACCESS_TOKEN_LIFE, BLOCK, Digest, MAX_FAILED_LOGINS, MAX_LIVE_TOKENS, REFRESH_TOKEN_LIFE, ROTATION_GRACE, Session, TokenPair,
+    ACCESS_TOKEN_LIFE, BLOCK, ClientKey, Digest, MAX_FAILED_LOGINS, MAX_LIVE_TOKENS, REFRESH_TOKEN_LIFE, ROTATION_GRACE, Session,
+    TokenPair,
 };
-use certkeep_core::ports::{BlockSubject, StoreError};
+use certkeep_core::ports::{BlockSubject, Opening, Rotation, StoreError};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use quick_cache::sync::Cache;
@@ -17,6 +19,9 @@ use crate::Engine;
 const REMEMBERED_SESSIONS: usize = 10_000;
 /// Most blocks that are remembered, so that a blocked caller costs no write.
 const REMEMBERED_BLOCKS: usize = 10_000;
+
+/// Letters of a token.
+const TOKEN_LENGTH: usize = 32;
 
 /// A pair of tokens as the client gets it.
 #[derive(Debug)]
@@ -57,18 +62,38 @@ pub enum AccessError {
 pub(crate) struct Remembered {
     sessions: Cache<Digest, Arc<Session>>,
     blocks: Cache<BlockSubject, Timestamp>,
+    /// Grows whenever sessions are forgotten, so that one that was read before that is not remembered after it.
+    generation: AtomicU64,
 }
 
 impl Default for Remembered {
     fn default() -> Self {
-        Remembered { sessions: Cache::new(REMEMBERED_SESSIONS), blocks: Cache::new(REMEMBERED_BLOCKS) }
+        Remembered {
+            sessions: Cache::new(REMEMBERED_SESSIONS),
+            blocks: Cache::new(REMEMBERED_BLOCKS),
+            generation: AtomicU64::new(0),
+        }
     }
 }
 
 impl Remembered {
-    pub(crate) fn forget(&self) {
+    pub(crate) fn forget_all(&self) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
         self.sessions.clear();
         self.blocks.clear();
+    }
+
+    fn forget_sessions_of(&self, client: ClientKey) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        self.sessions.retain(|_, session| session.client.key != client);
+    }
+
+    /// Remembers a session that was read when the generation was `read_at`.
+    fn remember(&self, access: Digest, session: &Arc<Session>, read_at: u64) {
+        self.sessions.insert(access, Arc::clone(session));
+        if self.generation.load(Ordering::SeqCst) != read_at {
+            self.sessions.remove(&access);
+        }
     }
 }
 
@@ -83,8 +108,12 @@ impl Engine {
         let credential = BlockSubject::Credential(Digest::of(&format!("{client_id}\0{}", secret.expose_secret())));
         let address_block = BlockSubject::Address(network_of(address));
         // A blocked credential is turned away first, and does not count against its address: so a client that loops
-        // with a dead secret keeps only itself out once its address is free again.
-        if let Some(until) = self.blocked_until(&credential, now).await? {
+        // with a dead secret keeps only itself out once its address is free again. Its own block is prolonged, but not
+        // by a write for each of its calls.
+        if let Some(mut until) = self.blocked_until(&credential, now).await? {
+            if until.duration_since(now) < BLOCK / 2 {
+                until = self.count_failed_login(&credential, now).await?.unwrap_or(until);
+            }
             return Err(AccessError::Blocked(until));
         }
         if let Some(until) = self.blocked_until(&address_block, now).await? {
@@ -93,31 +122,34 @@ impl Engine {
         let found = self.store().client(client_id).await?;
         let given = Digest::of(secret.expose_secret());
         let Some((client, _)) = found.filter(|(_, expected)| expected.matches(&given)) else {
-            let by_credential = self.store().failed_login(&credential, now, MAX_FAILED_LOGINS, BLOCK).await?;
-            let by_address = self.store().failed_login(&address_block, now, MAX_FAILED_LOGINS, BLOCK).await?;
-            for (subject, until) in [(credential, by_credential), (address_block, by_address)] {
-                if let Some(until) = until {
-                    self.inner.remembered_sessions.blocks.insert(subject, until);
-                }
-            }
+            self.count_failed_login(&credential, now).await?;
+            self.count_failed_login(&address_block, now).await?;
             return Err(AccessError::WrongCredentials);
         };
-        if !permitted(&client.networks, address) {
+        if !client.permits(address) {
             return Err(AccessError::ForbiddenAddress);
         }
         self.store().clear_failed_logins(&address_block).await?;
         let (tokens, pair) = new_pair(now)?;
-        if self.store().open_session(client.key, &pair, now, MAX_LIVE_TOKENS).await? {
-            Ok(tokens)
-        } else {
-            Err(AccessError::TooManyTokens)
+        match self.store().open_session(client.key, &given, &pair, now, MAX_LIVE_TOKENS).await? {
+            Opening::Opened => Ok(tokens),
+            Opening::SecretChanged => Err(AccessError::WrongCredentials),
+            Opening::TooMany => Err(AccessError::TooManyTokens),
         }
+    }
+
+    async fn count_failed_login(&self, subject: &BlockSubject, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let until = self.store().failed_login(subject, now, MAX_FAILED_LOGINS, BLOCK).await?;
+        if let Some(until) = until {
+            self.inner.remembered_access.blocks.insert(subject.clone(), until);
+        }
+        Ok(until)
     }
 
     /// Exchanges a refresh token for a new pair (contract §3, `refresh_token`).
     ///
     /// # Errors
-    /// [`AccessError::TokenExpired`], [`AccessError::ForbiddenAddress`], or the store's.
+    /// [`AccessError::TokenExpired`], [`AccessError::ForbiddenAddress`], [`AccessError::TooManyTokens`], or the store's.
     pub async fn refresh(&self, address: IpAddr, refresh: &SecretString) -> Result<Tokens, AccessError> {
         if !looks_like_token(refresh.expose_secret()) {
             return Err(AccessError::TokenExpired);
@@ -125,11 +157,17 @@ impl Engine {
         let now = self.now();
         let (tokens, pair) = new_pair(now)?;
         let digest = Digest::of(refresh.expose_secret());
-        let rotation = self.store().rotate_session(&digest, &pair, now, ROTATION_GRACE).await?;
-        // The old access token now dies earlier than what is remembered of it.
-        let Some(rotation) = rotation else { return Err(AccessError::TokenExpired) };
-        self.forget_sessions_of(rotation.client.key);
-        if permitted(&rotation.client.networks, address) { Ok(tokens) } else { Err(AccessError::ForbiddenAddress) }
+        let rotation = self.store().rotate_session(&digest, &pair, address, now, ROTATION_GRACE, MAX_LIVE_TOKENS).await?;
+        match rotation {
+            Rotation::Forbidden => Err(AccessError::ForbiddenAddress),
+            Rotation::Rotated(client) => {
+                // The old access token dies earlier now than what is remembered of it.
+                self.inner.remembered_access.forget_sessions_of(client);
+                Ok(tokens)
+            }
+            Rotation::TooMany => Err(AccessError::TooManyTokens),
+            Rotation::Unknown => Err(AccessError::TokenExpired),
+        }
     }
 
     /// Revokes an access token with its refresh token (contract §3, `del_token`); one that is dead already is no error.
@@ -140,10 +178,9 @@ impl Engine {
         if !looks_like_token(access) {
             return Err(AccessError::TokenExpired);
         }
-        let digest = Digest::of(access);
-        let known = self.store().revoke_session(&digest, self.now()).await?;
-        self.inner.remembered_sessions.sessions.remove(&digest);
-        if known { Ok(()) } else { Err(AccessError::TokenExpired) }
+        let client = self.store().revoke_session(&Digest::of(access), self.now()).await?.ok_or(AccessError::TokenExpired)?;
+        self.inner.remembered_access.forget_sessions_of(client);
+        Ok(())
     }
 
     /// The live session of an access token. Costs no write, and no read of the store once the token is remembered.
@@ -155,31 +192,28 @@ impl Engine {
             return Err(AccessError::TokenExpired);
         }
         let digest = Digest::of(access);
-        let sessions = &self.inner.remembered_sessions.sessions;
-        let session = match sessions.get(&digest) {
+        let remembered = &self.inner.remembered_access;
+        let session = match remembered.sessions.get(&digest) {
             Some(session) => session,
             None => {
-                let session = self.store().session(&digest).await?.ok_or(AccessError::TokenExpired)?;
-                let session = Arc::new(session);
+                let read_at = remembered.generation.load(Ordering::SeqCst);
+                let session = Arc::new(self.store().session(&digest).await?.ok_or(AccessError::TokenExpired)?);
                 if session.is_live(self.now()) {
-                    sessions.insert(digest, Arc::clone(&session));
+                    remembered.remember(digest, &session, read_at);
                 }
                 session
             }
         };
         if !session.is_live(self.now()) {
-            sessions.remove(&digest);
+            remembered.sessions.remove(&digest);
             return Err(AccessError::TokenExpired);
         }
-        if !permitted(&session.client.networks, address) {
-            return Err(AccessError::ForbiddenAddress);
-        }
-        Ok(session)
+        if session.client.permits(address) { Ok(session) } else { Err(AccessError::ForbiddenAddress) }
     }
 
     /// Until when a subject is blocked; asks the store only for what is not remembered.
     async fn blocked_until(&self, subject: &BlockSubject, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-        let blocks = &self.inner.remembered_sessions.blocks;
+        let blocks = &self.inner.remembered_access.blocks;
         if let Some(until) = blocks.get(subject) {
             if until > now {
                 return Ok(Some(until));
@@ -192,15 +226,6 @@ impl Engine {
         }
         Ok(until)
     }
-
-    fn forget_sessions_of(&self, client: certkeep_core::client::ClientKey) {
-        self.inner.remembered_sessions.sessions.retain(|_, session| session.client.key != client);
-    }
-}
-
-fn permitted(networks: &[IpNet], address: IpAddr) -> bool {
-    let address = address.to_canonical();
-    networks.is_empty() || networks.iter().any(|network| network.contains(&address))
 }
 
 /// What counts as one address: itself, or the /64 that a site commonly has in IPv6.
@@ -215,8 +240,6 @@ fn network_of(address: IpAddr) -> IpNet {
 fn looks_like_token(text: &str) -> bool {
     text.len() == TOKEN_LENGTH && text.bytes().all(|b| b.is_ascii_alphanumeric())
 }
-
-const TOKEN_LENGTH: usize = 32;
 
 /// A random text of [`TOKEN_LENGTH`] alphanumerics, about 190 bits.
 ///

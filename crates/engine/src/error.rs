@@ -1,7 +1,7 @@
 //! Why a use case did not do as asked.
 use certkeep_core::certificate::Kind;
 use certkeep_core::material::Refusal;
-use certkeep_core::ports::{CreateError, DeleteError, StoreError};
+use certkeep_core::ports::{ChangeError, CreateError, DeleteError, StoreError};
 use certkeep_core::provider::ParameterProblem;
 
 /// One parameter that is missing or cannot be accepted.
@@ -59,6 +59,9 @@ pub enum UseCaseError {
     /// The store failed.
     #[error("the store failed")]
     Store(#[from] StoreError),
+    /// So many temporary files are kept that no more are taken.
+    #[error("{0} temporary files wait to be used; use them, or wait until they are swept")]
+    TooManyUploads(u32),
     /// There is no such temporary file.
     #[error("there is no such temporary file; upload it again")]
     UploadNotFound,
@@ -68,11 +71,8 @@ impl From<DeleteError> for UseCaseError {
     fn from(error: DeleteError) -> Self {
         match error {
             DeleteError::Busy => UseCaseError::Busy,
-            DeleteError::InUse => UseCaseError::InUse,
-            DeleteError::NameTaken => UseCaseError::Duplicate(String::new()),
             DeleteError::NotFound => UseCaseError::NotFound,
             DeleteError::Store(e) => UseCaseError::Store(e),
-            DeleteError::UploadGone => UseCaseError::UploadNotFound,
         }
     }
 }
@@ -85,6 +85,17 @@ impl UseCaseError {
             CreateError::NameTaken => UseCaseError::Duplicate(name.to_owned()),
             CreateError::Store(e) => UseCaseError::Store(e),
             CreateError::UploadGone => UseCaseError::UploadNotFound,
+        }
+    }
+
+    /// What the store said when an entry was to be changed and perhaps renamed.
+    pub(crate) fn from_change(error: ChangeError, renamed: Option<String>) -> Self {
+        match error {
+            ChangeError::Busy => UseCaseError::Busy,
+            ChangeError::NameTaken => UseCaseError::Duplicate(renamed.unwrap_or_default()),
+            ChangeError::NotFound => UseCaseError::NotFound,
+            ChangeError::Store(e) => UseCaseError::Store(e),
+            ChangeError::UploadGone => UseCaseError::UploadNotFound,
         }
     }
 }

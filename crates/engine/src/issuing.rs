@@ -6,25 +6,34 @@
 mod presenting;
 mod records;
 
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use certkeep_core::certificate::CertificateId;
 use certkeep_core::failure::{Code, Failure};
 use certkeep_core::issuance::{AcmeAccount, Fence, Issuance, Lease, Step};
 use certkeep_core::material::{IssuedProblem, PrivateKey, certificate_request, check_issued};
 use certkeep_core::ports::{AuthorizationStatus, CertificateAuthority, Issuer, Order, OrderStatus, Outcome, StoreError, Version};
-use certkeep_core::renewal::retry_at;
+use certkeep_core::renewal::{renew_after_issue, retry_at};
+use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinHandle;
 
 use crate::Engine;
 use crate::draw::draw;
 
-/// How long a step may take that does not wait for propagation.
-const STEP_DEADLINE: Duration = Duration::from_secs(300);
-/// How much longer than its step a lease lasts.
-const LEASE_MARGIN: Duration = Duration::from_secs(60);
+/// How long a step may take, besides what it does for each name or waits for.
+pub(crate) const STEP_DEADLINE: Duration = Duration::from_secs(300);
+/// How much longer a step may take for each name whose record is put up: one call after the other in one zone, each of
+/// which may be tried three times.
+const TIME_FOR_A_RECORD: Duration = Duration::from_secs(30);
+/// How much longer than its step a lease lasts: the step's records may have to be taken down when it fails.
+const LEASE_MARGIN: Duration = records::REMOVAL_DEADLINE.saturating_add(Duration::from_secs(60));
 /// How long a claimed issuance may wait for its first step.
 pub(crate) const FIRST_LEASE: Duration = STEP_DEADLINE.saturating_add(LEASE_MARGIN);
+/// How often an issuance may find its account gone at the CA and register anew.
+const MAX_REGISTRATIONS: u32 = 1;
 
 /// Why a step was not taken.
 enum Stopped {
@@ -53,6 +62,8 @@ struct Run {
     fence: Fence,
     /// The next version's key, being made while the network is waited for.
     key: Option<JoinHandle<Result<PrivateKey, String>>>,
+    /// How often the account was registered anew.
+    registrations: u32,
 }
 
 impl Engine {
@@ -62,10 +73,37 @@ impl Engine {
     /// The store's; the issuance is left as it was last saved.
     pub(crate) async fn work(&self, lease: Lease) -> Result<(), StoreError> {
         let certificate = lease.issuance.certificate;
-        let mut run = Run { engine: self.clone(), issuance: lease.issuance, fence: lease.fence, key: None };
+        let mut run = Run { engine: self.clone(), issuance: lease.issuance, fence: lease.fence, key: None, registrations: 0 };
         let over = run.until_over().await;
-        self.changed(certificate).await;
+        self.issued_or_failed(certificate).await;
         over
+    }
+}
+
+impl Engine {
+    /// After an issuance: forgets what is remembered of the entry, and presents the new version if it is the one served.
+    async fn issued_or_failed(&self, id: CertificateId) {
+        self.inner.remembered_certificates.forget(id);
+        let _alone = self.inner.changes.lock().await;
+        if let Err(error) = self.refresh_served(id).await {
+            tracing::error!(id = id.0, error = &error as &dyn std::error::Error, "the new version is not presented yet");
+            self.inner.served_is_stale.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Presents what should have been presented before, if the store failed then.
+    pub(crate) async fn catch_up_serving(&self) {
+        if !self.inner.served_is_stale.load(Ordering::Relaxed) {
+            return;
+        }
+        let _alone = self.inner.changes.lock().await;
+        let id = self.inner.served.borrow().id;
+        if let Some(id) = id
+            && self.refresh_served(id).await.is_err()
+        {
+            return;
+        }
+        self.inner.served_is_stale.store(false, Ordering::Relaxed);
     }
 }
 
@@ -73,11 +111,19 @@ impl Run {
     async fn until_over(&mut self) -> Result<(), StoreError> {
         while !self.issuance.step.is_final() {
             let step = self.issuance.step;
-            let taken = tokio::time::timeout(self.deadline(step), self.take(step)).await;
-            let failure = match taken {
-                Ok(Ok(())) => continue,
-                Ok(Err(Stopped::Store(error))) => return Err(error),
-                Ok(Err(Stopped::Failure(failure))) => failure,
+            // A step that breaks down would break down again: it fails the issuance rather than its task.
+            let deadline = self.deadline(step);
+            let taking = AssertUnwindSafe(self.take(step)).catch_unwind();
+            let failure = match tokio::time::timeout(deadline, taking).await {
+                Ok(Ok(Ok(()))) => continue,
+                Ok(Ok(Err(Stopped::Failure(failure)))) if is_unknown_account(&failure) && self.may_register_anew() => {
+                    self.register_anew().await?;
+                    continue;
+                }
+                Ok(Ok(Err(Stopped::Failure(failure)))) => failure,
+                Ok(Ok(Err(Stopped::Store(error @ StoreError::Corrupt { .. })))) => internal(step.as_str(), error),
+                Ok(Ok(Err(Stopped::Store(error)))) => return Err(error),
+                Ok(Err(_)) => internal(step.as_str(), "the step broke down; the log says where"),
                 Err(_) => Failure::new(Code::StepTimeout, step.as_str()),
             };
             self.fail(failure).await?;
@@ -101,7 +147,11 @@ impl Run {
 
     fn deadline(&self, step: Step) -> Duration {
         match step {
-            Step::Presented => self.propagation().timeout.saturating_add(STEP_DEADLINE),
+            Step::Ordered => {
+                let names = u32::try_from(self.issuance.application.names.as_slice().len()).unwrap_or(u32::MAX);
+                STEP_DEADLINE.saturating_add(TIME_FOR_A_RECORD.saturating_mul(names))
+            }
+            Step::Presented => STEP_DEADLINE.saturating_add(self.propagation().timeout),
             _ => STEP_DEADLINE,
         }
     }
@@ -110,8 +160,11 @@ impl Run {
     async fn save(&mut self, step: Step) -> Result<(), Stopped> {
         self.issuance.step = step;
         let lease = self.deadline(step).saturating_add(LEASE_MARGIN);
-        let until = later(self.engine.now(), lease);
-        Ok(self.engine.store().save(&self.issuance, self.fence, until).await?)
+        Ok(self.keep_lease(lease).await?)
+    }
+
+    async fn keep_lease(&self, lease: Duration) -> Result<(), StoreError> {
+        self.engine.store().save(&self.issuance, self.fence, later(self.engine.now(), lease)).await
     }
 
     fn ca(&self) -> &CertificateAuthority {
@@ -128,33 +181,43 @@ impl Run {
         if let Some(account) = self.engine.store().acme_account(directory).await?.filter(|account| account.registered) {
             return Ok(account);
         }
-        let _one_at_a_time = self.engine.inner.accounts.lock().await;
-        let account = match self.engine.store().acme_account(directory).await? {
-            Some(account) if account.registered => return Ok(account),
-            Some(account) => account,
-            None => {
-                let account = self.issuer().new_account(self.ca())?;
-                self.engine.store().keep_acme_account(&account).await?;
-                account
+        let account = {
+            let _alone = self.engine.inner.accounts.lock().await;
+            match self.engine.store().acme_account(directory).await? {
+                Some(account) if account.registered => return Ok(account),
+                Some(account) => account,
+                None => {
+                    let account = self.issuer().new_account(self.ca())?;
+                    self.engine.store().keep_acme_account(&account).await?;
+                    account
+                }
             }
         };
+        // Registering twice at once does no harm: the CA knows the account by its key.
         let account = self.issuer().register(self.ca(), &account).await?;
         self.engine.store().keep_acme_account(&account).await?;
         Ok(account)
+    }
+
+    fn may_register_anew(&self) -> bool {
+        self.registrations < MAX_REGISTRATIONS
+    }
+
+    /// The CA has forgotten the account: its key is registered again, and the order placed anew.
+    async fn register_anew(&mut self) -> Result<(), StoreError> {
+        self.registrations += 1;
+        if let Some(account) = self.engine.store().acme_account(&self.ca().directory).await? {
+            self.engine.store().keep_acme_account(&AcmeAccount { registered: false, ..account }).await?;
+        }
+        self.forget_order();
+        self.keep_lease(FIRST_LEASE).await
     }
 
     async fn place_order(&mut self) -> Result<(), Stopped> {
         self.make_key_ahead();
         let account = self.account().await?;
         let names = self.issuance.application.names.as_slice();
-        let order = match self.issuer().new_order(self.ca(), &account, names).await {
-            Err(failure) if is_unknown_account(&failure) => {
-                self.engine.store().keep_acme_account(&AcmeAccount { registered: false, ..account }).await?;
-                let account = self.account().await?;
-                self.issuer().new_order(self.ca(), &account, names).await?
-            }
-            answer => answer?,
-        };
+        let order = self.issuer().new_order(self.ca(), &account, names).await?;
         tracing::info!(issuance = self.issuance.id.0, names = self.issuance.application.names.first(), "order placed");
         self.issuance.directory = Some(self.ca().directory.clone());
         self.issuance.order_url = Some(order.url);
@@ -169,11 +232,16 @@ impl Run {
 
     /// Begins again with a new order; what is in the journal is taken down at the end.
     async fn start_over(&mut self) -> Result<(), Stopped> {
+        self.forget_order();
+        self.save(Step::Queued).await
+    }
+
+    fn forget_order(&mut self) {
+        self.issuance.step = Step::Queued;
         self.issuance.order_url = None;
         self.issuance.directory = None;
         self.issuance.key = None;
         self.issuance.csr = None;
-        self.save(Step::Queued).await
     }
 
     async fn validate(&mut self) -> Result<(), Stopped> {
@@ -224,7 +292,8 @@ impl Run {
             };
             Failure::new(code, "check the certificate").about(self.issuance.application.names.first())
         })?;
-        let renewal = self.engine.renewal_of(&facts.held);
+        let policy = self.engine.inner.settings.renewal;
+        let renewal = renew_after_issue(self.engine.now(), facts.held.validity, policy, draw());
         let version = Version { chain, key: Some(key), held: facts.held };
         self.issuance.step = Step::Done;
         let outcome = Outcome::Issued(Box::new(version), renewal);
@@ -234,6 +303,7 @@ impl Run {
     }
 
     async fn fail(&mut self, failure: Failure) -> Result<(), StoreError> {
+        self.keep_lease(LEASE_MARGIN).await?;
         self.take_down().await;
         let failures = self.engine.store().failures_in_a_row(self.issuance.certificate).await?.saturating_add(1);
         let again = failure

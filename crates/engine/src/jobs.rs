@@ -2,16 +2,16 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use certkeep_core::issuance::{Fence, IssuanceId};
+use certkeep_core::issuance::{ChallengeRecord, Fence, IssuanceId};
 use certkeep_core::ports::StoreError;
 use futures::future::join_all;
 use jiff::SignedDuration;
 use tokio::sync::watch;
-use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::Engine;
 use crate::inventory::UPLOAD_LIFE;
-use crate::issuing::{FIRST_LEASE, later};
+use crate::issuing::{FIRST_LEASE, STEP_DEADLINE, later};
 
 /// The longest sleep: a clock that was set, or work that another process made due, is noticed after this time.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
@@ -21,6 +21,8 @@ const EPOCH_INTERVAL: Duration = Duration::from_millis(250);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
 /// How long a dead token is still known, so that revoking it again is no error (contract §3).
 const DEAD_TOKEN_LIFE: SignedDuration = SignedDuration::from_hours(24 * 30);
+/// How long a counter of failed logins is kept after its last use.
+const FAILED_LOGIN_LIFE: SignedDuration = SignedDuration::from_hours(1);
 /// Pause after the store failed, and before an issuance whose task broke down is taken up again.
 const AFTER_FAULT: Duration = Duration::from_secs(5);
 /// Most entries for which an issuance begins, and most records removed, in one look.
@@ -72,15 +74,12 @@ impl Engine {
                 at_work.leases.insert(task.id(), held);
             }
         }
-        if at_work.removal.as_ref().is_none_or(AbortHandle::is_finished) {
+        if !at_work.removing {
             let due = self.store().due_removals(now, BATCH).await?;
             if !due.is_empty() {
                 let engine = self.clone();
-                let task = at_work.tasks.spawn(async move {
-                    join_all(due.iter().map(|removal| engine.remove_record(&removal.record))).await;
-                    Ok(())
-                });
-                at_work.removal = Some(task);
+                at_work.tasks.spawn(async move { engine.remove_leftovers(&due).await });
+                at_work.removing = true;
             }
         }
         if free == 0 {
@@ -92,7 +91,25 @@ impl Engine {
             let until = next.duration_since(self.now()).max(SignedDuration::ZERO);
             Duration::try_from(until).unwrap_or_default()
         });
-        Ok(until.min(LONGEST_SLEEP))
+        // The records that are being removed stay due until they are gone.
+        let shortest = if at_work.removing { AFTER_FAULT } else { Duration::ZERO };
+        Ok(until.max(shortest).min(LONGEST_SLEEP))
+    }
+
+    async fn remove_leftovers(&self, due: &[ChallengeRecord]) -> Result<(), StoreError> {
+        let removals = join_all(due.iter().map(|record| self.remove_record(record)));
+        let noted = match tokio::time::timeout(STEP_DEADLINE, removals).await {
+            Ok(noted) => noted.into_iter().collect(),
+            Err(_) => {
+                tracing::warn!("the removal of leftover records takes long and begins anew");
+                Ok(())
+            }
+        };
+        if noted.is_err() {
+            // What the journal does not tell is done again: not at the speed of the network.
+            tokio::time::sleep(AFTER_FAULT).await;
+        }
+        noted
     }
 
     async fn ended(&self, at_work: &mut AtWork, ended: Result<(Id, Result<(), StoreError>), JoinError>) {
@@ -100,7 +117,17 @@ impl Engine {
             Ok((id, _)) => *id,
             Err(error) => error.id(),
         };
-        let Some((issuance, fence)) = at_work.leases.remove(&id) else { return };
+        let Some((issuance, fence)) = at_work.leases.remove(&id) else {
+            at_work.removing = false;
+            match ended {
+                Ok((_, Ok(()))) => {}
+                Ok((_, Err(error))) => {
+                    tracing::error!(error = &error as &dyn std::error::Error, "leftover records are not removed yet");
+                }
+                Err(error) => tracing::error!(%error, "the removal of leftover records broke down"),
+            }
+            return;
+        };
         match ended {
             Ok((_, Ok(()))) => return,
             Ok((_, Err(error))) => {
@@ -129,7 +156,7 @@ async fn told_to_stop(shutdown: &mut watch::Receiver<bool>) {
 struct AtWork {
     tasks: JoinSet<Result<(), StoreError>>,
     leases: HashMap<Id, (IssuanceId, Fence)>,
-    removal: Option<AbortHandle>,
+    removing: bool,
 }
 
 /// Forgets what another process changed, and sweeps what has had its time.
@@ -139,14 +166,17 @@ async fn housekeeping(engine: Engine) {
     let mut sweeps = tokio::time::interval(SWEEP_INTERVAL);
     loop {
         tokio::select! {
-            _ = looks.tick() => match engine.store().epoch().await {
-                Ok(now) => {
-                    if epoch.replace(now).is_some_and(|before| before != now) {
-                        engine.inner.remembered_sessions.forget();
+            _ = looks.tick() => {
+                engine.catch_up_serving().await;
+                match engine.store().epoch().await {
+                    Ok(now) => {
+                        if epoch.replace(now).is_some_and(|before| before != now) {
+                            engine.inner.remembered_access.forget_all();
+                        }
                     }
+                    Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "epoch not read"),
                 }
-                Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "epoch not read"),
-            },
+            }
             _ = sweeps.tick() => {
                 if let Err(error) = engine.sweep().await {
                     tracing::warn!(error = &error as &dyn std::error::Error, "not swept");
@@ -157,7 +187,7 @@ async fn housekeeping(engine: Engine) {
 }
 
 impl Engine {
-    /// Deletes uploads that were kept for their time (contract §4.5) and tokens that are long dead.
+    /// Deletes uploads that were kept for their time (contract §4.5), tokens that are long dead, idle counters.
     ///
     /// # Errors
     /// The store's.
@@ -165,8 +195,9 @@ impl Engine {
         let now = self.now();
         let uploads = self.store().sweep_uploads(now.saturating_sub(UPLOAD_LIFE).unwrap_or(now)).await?;
         let tokens = self.store().sweep_sessions(now.saturating_sub(DEAD_TOKEN_LIFE).unwrap_or(now)).await?;
-        if uploads + tokens > 0 {
-            tracing::info!(uploads, tokens, "swept");
+        let counters = self.store().sweep_failed_logins(now.saturating_sub(FAILED_LOGIN_LIFE).unwrap_or(now)).await?;
+        if uploads + tokens + counters > 0 {
+            tracing::info!(uploads, tokens, counters, "swept");
         }
         Ok(())
     }

@@ -17,12 +17,13 @@ pub mod jobs;
 pub mod webserver;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use certkeep_core::material::KeyType;
 use certkeep_core::ports::{CertificateAuthority, DnsProviders, Issuer, Propagation, Resolver, Store};
 use certkeep_core::renewal::Policy;
 use certkeep_core::time::Clock;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Mutex, Notify, Semaphore, watch};
 
 pub use error::{Invalid, UseCaseError};
 
@@ -70,11 +71,17 @@ struct Inner {
     ports: Ports,
     settings: Settings,
     nudge: Notify,
-    remembered_sessions: access::Remembered,
+    remembered_access: access::Remembered,
     remembered_certificates: inventory::Remembered,
     served: watch::Sender<webserver::Served>,
-    accounts: tokio::sync::Mutex<()>,
-    readings: tokio::sync::Semaphore,
+    /// Whether a new version of what is served could not be read when it came.
+    served_is_stale: AtomicBool,
+    /// Held while the key of a new account is made and kept.
+    accounts: Mutex<()>,
+    /// Held while an entry is read, changed and written, or what is served is: one change sees the other.
+    changes: Mutex<()>,
+    /// Held while an uploaded file is taken apart.
+    readings: Arc<Semaphore>,
 }
 
 impl Engine {
@@ -88,11 +95,13 @@ impl Engine {
             ports,
             settings,
             nudge: Notify::new(),
-            remembered_sessions: access::Remembered::default(),
+            remembered_access: access::Remembered::default(),
             remembered_certificates: inventory::Remembered::default(),
             served: watch::Sender::new(served),
-            accounts: tokio::sync::Mutex::new(()),
-            readings: tokio::sync::Semaphore::new(1),
+            served_is_stale: AtomicBool::new(false),
+            accounts: Mutex::new(()),
+            changes: Mutex::new(()),
+            readings: Arc::new(Semaphore::new(1)),
         };
         Ok(Engine { inner: Arc::new(inner) })
     }

@@ -1,5 +1,5 @@
 //! Which certificate certkeep's own HTTPS serves (contract §5).
-use certkeep_core::certificate::{CertificateId, Kind, ListQuery, Role, SortBy};
+use certkeep_core::certificate::{CertificateId, Kind};
 use certkeep_core::material::{Chain, PrivateKey, self_signed};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
@@ -10,7 +10,8 @@ use crate::{Engine, Ports};
 /// The name of the self-signed certificate made at the first start.
 pub const DEFAULT: &str = "default";
 
-const SERVED_NAME: &str = "webserver.https_cert";
+/// The number of the entry that is served, or [`DEFAULT`]. A number, since names change.
+const SERVED: &str = "webserver.https_cert";
 const DEFAULT_CHAIN: &str = "webserver.default.chain";
 const DEFAULT_KEY: &str = "webserver.default.key";
 
@@ -29,11 +30,12 @@ pub struct Served {
 
 /// Reads what is to be served; makes the default at the first start.
 pub(crate) async fn load(ports: &Ports) -> Result<Served, UseCaseError> {
-    if let Some(name) = ports.store.setting(SERVED_NAME).await? {
-        match by_name(ports, name.expose_secret()).await {
+    let chosen = ports.store.setting(SERVED).await?;
+    if let Some(id) = chosen.and_then(|id| id.expose_secret().parse().ok()) {
+        match version(ports, CertificateId(id)).await {
             Ok(served) => return Ok(served),
             // A service without any HTTPS helps nobody.
-            Err(error) => tracing::error!(name = name.expose_secret(), %error, "serving the default certificate instead"),
+            Err(error) => tracing::error!(id, error = &error as &dyn std::error::Error, "serving the default certificate instead"),
         }
     }
     default(ports).await
@@ -55,17 +57,12 @@ async fn default(ports: &Ports) -> Result<Served, UseCaseError> {
     Ok(Served { name: DEFAULT.to_owned(), id: None, chain, key })
 }
 
-async fn by_name(ports: &Ports, name: &str) -> Result<Served, UseCaseError> {
-    if name == DEFAULT {
-        return default(ports).await;
-    }
-    let entry = ports.store.certificate_by_name(name).await?.ok_or(UseCaseError::NotFound)?;
-    if !matches!(entry.role, Role::Server(_)) {
-        return Err(UseCaseError::NotFound);
-    }
-    let version = ports.store.current_version(entry.id).await?.ok_or(UseCaseError::NotFound)?;
+/// The current version of an entry, as the listener wants it.
+async fn version(ports: &Ports, id: CertificateId) -> Result<Served, UseCaseError> {
+    let entry = ports.store.certificate(id).await?.ok_or(UseCaseError::NotFound)?;
+    let version = ports.store.current_version(id).await?.ok_or(UseCaseError::NotFound)?;
     let key = version.key.ok_or(UseCaseError::NotFound)?;
-    Ok(Served { name: entry.name, id: Some(entry.id), chain: version.chain, key })
+    Ok(Served { name: entry.name, id: Some(id), chain: version.chain, key })
 }
 
 impl Engine {
@@ -84,7 +81,17 @@ impl Engine {
     /// # Errors
     /// [`UseCaseError::Invalid`] when there is no such server certificate, or it holds nothing yet; the store's.
     pub async fn serve_https_with(&self, name: &str) -> Result<(), UseCaseError> {
-        let served = by_name(&self.inner.ports, name).await.map_err(|error| match error {
+        let _alone = self.inner.changes.lock().await;
+        let ports = &self.inner.ports;
+        let served = if name == DEFAULT {
+            default(ports).await
+        } else {
+            match ports.store.certificate_by_name(name).await? {
+                Some(entry) if entry.kind() == Kind::Server => version(ports, entry.id).await,
+                _ => Err(UseCaseError::NotFound),
+            }
+        };
+        let served = served.map_err(|error| match error {
             UseCaseError::NotFound => UseCaseError::Invalid(vec![Invalid::new(
                 "https_cert",
                 "oneof",
@@ -92,7 +99,8 @@ impl Engine {
             )]),
             other => other,
         })?;
-        self.store().set_setting(SERVED_NAME, &SecretString::from(name)).await?;
+        let chosen = served.id.map_or_else(|| DEFAULT.to_owned(), |id| id.0.to_string());
+        ports.store.set_setting(SERVED, &SecretString::from(chosen)).await?;
         self.inner.served.send_replace(served);
         Ok(())
     }
@@ -102,29 +110,16 @@ impl Engine {
     /// # Errors
     /// The store's.
     pub async fn https_choices(&self) -> Result<Vec<String>, UseCaseError> {
-        let query = ListQuery { page: 1, page_size: 10_000, sort_by: SortBy::Name, descending: false, kind: Some(Kind::Server) };
-        let page = self.store().list(&query).await?;
-        let held = page.rows.into_iter().filter(|entry| entry.held.is_some()).map(|entry| entry.name);
+        let held = self.store().servable_names().await?;
         Ok(std::iter::once(DEFAULT.to_owned()).chain(held).collect())
     }
 
-    /// Serves an entry's new version or new name at once, if it is the one served.
-    pub(crate) async fn refresh_served(&self, id: CertificateId) {
-        if self.inner.served.borrow().id != Some(id) {
-            return;
+    /// Serves an entry's new version or new name, if it is the one served. The caller holds `changes`.
+    pub(crate) async fn refresh_served(&self, id: CertificateId) -> Result<(), UseCaseError> {
+        if self.inner.served.borrow().id == Some(id) {
+            let served = version(&self.inner.ports, id).await?;
+            self.inner.served.send_replace(served);
         }
-        let refreshed = async {
-            let entry = self.store().certificate(id).await?.ok_or(UseCaseError::NotFound)?;
-            if entry.name != self.inner.served.borrow().name {
-                self.store().set_setting(SERVED_NAME, &SecretString::from(entry.name.as_str())).await?;
-            }
-            by_name(&self.inner.ports, &entry.name).await
-        };
-        match refreshed.await {
-            Ok(served) => {
-                self.inner.served.send_replace(served);
-            }
-            Err(error) => tracing::error!(id = id.0, %error, "the new version is not served yet"),
-        }
+        Ok(())
     }
 }

@@ -7,8 +7,8 @@ pub(crate) mod versions;
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use certkeep_core::certificate::{Certificate, CertificateId, ListQuery, Page};
-use certkeep_core::ports::{Certificates, Change, CreateError, DeleteError, NewCertificate, StoreError, Version};
+use certkeep_core::certificate::{Certificate, CertificateId, Kind, ListQuery, Page};
+use certkeep_core::ports::{Certificates, Change, ChangeError, CreateError, DeleteError, NewCertificate, StoreError, Version};
 use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
 
@@ -84,11 +84,19 @@ impl Certificates for SqliteStore {
         change::create(self, new).await
     }
 
-    async fn change(&self, id: CertificateId, change: &Change, now: Timestamp) -> Result<(), DeleteError> {
+    async fn change(&self, id: CertificateId, change: &Change, now: Timestamp) -> Result<(), ChangeError> {
         change::change(self, id, change, now).await
     }
 
-    async fn delete(&self, id: CertificateId, in_use: Option<&str>) -> Result<(), DeleteError> {
-        change::delete(self, id, in_use).await
+    async fn delete(&self, id: CertificateId) -> Result<(), DeleteError> {
+        change::delete(self, id).await
+    }
+
+    async fn servable_names(&self) -> Result<Vec<String>, StoreError> {
+        sqlx::query_scalar("SELECT name FROM certificates WHERE kind = $1 AND current_version IS NOT NULL ORDER BY name")
+            .bind(Kind::Server.as_str())
+            .fetch_all(self.readers())
+            .await
+            .map_err(unavailable("read names"))
     }
 }

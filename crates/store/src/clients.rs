@@ -2,9 +2,11 @@
 mod blocks;
 mod sessions;
 
+use std::net::IpAddr;
+
 use async_trait::async_trait;
 use certkeep_core::client::{Client, ClientKey, ClientRole, Digest, Session, TokenPair};
-use certkeep_core::ports::{BlockSubject, ClientChange, Clients, Rotation, StoreError};
+use certkeep_core::ports::{BlockSubject, ClientChange, Clients, Opening, Rotation, StoreError};
 use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 use sqlx::SqliteConnection;
@@ -148,8 +150,15 @@ impl Clients for SqliteStore {
         Ok(true)
     }
 
-    async fn open_session(&self, client: ClientKey, pair: &TokenPair, now: Timestamp, max_live: u32) -> Result<bool, StoreError> {
-        sessions::open(self, client, pair, now, max_live).await
+    async fn open_session(
+        &self,
+        client: ClientKey,
+        secret: &Digest,
+        pair: &TokenPair,
+        now: Timestamp,
+        max_live: u32,
+    ) -> Result<Opening, StoreError> {
+        sessions::open(self, client, secret, pair, now, max_live).await
     }
 
     async fn session(&self, access: &Digest) -> Result<Option<Session>, StoreError> {
@@ -160,13 +169,15 @@ impl Clients for SqliteStore {
         &self,
         refresh: &Digest,
         pair: &TokenPair,
+        address: IpAddr,
         now: Timestamp,
         grace: SignedDuration,
-    ) -> Result<Option<Rotation>, StoreError> {
-        sessions::rotate(self, refresh, pair, now, grace).await
+        max_live: u32,
+    ) -> Result<Rotation, StoreError> {
+        sessions::rotate(self, refresh, pair, address, now, grace, max_live).await
     }
 
-    async fn revoke_session(&self, access: &Digest, now: Timestamp) -> Result<bool, StoreError> {
+    async fn revoke_session(&self, access: &Digest, now: Timestamp) -> Result<Option<ClientKey>, StoreError> {
         sessions::revoke(self, access, now).await
     }
 
@@ -189,12 +200,11 @@ impl Clients for SqliteStore {
     }
 
     async fn sweep_sessions(&self, before: Timestamp) -> Result<u64, StoreError> {
-        let doing = unavailable("sweep sessions");
-        let mut tx = self.write().await.map_err(&doing)?;
-        let sessions = sessions::sweep(&mut tx, before).await.map_err(&doing)?;
-        let counters = blocks::sweep(&mut tx, before).await.map_err(&doing)?;
-        tx.commit().await.map_err(&doing)?;
-        Ok(sessions + counters)
+        sessions::sweep(self, before).await
+    }
+
+    async fn sweep_failed_logins(&self, before: Timestamp) -> Result<u64, StoreError> {
+        blocks::sweep(self, before).await
     }
 
     async fn epoch(&self) -> Result<i64, StoreError> {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use certkeep_core::certificate::CertificateId;
 use certkeep_core::failure::Failure;
 use certkeep_core::issuance::{AcmeAccount, ChallengeRecord, Fence, Issuance, IssuanceId, Lease, RecordId};
-use certkeep_core::ports::{Issuances, Outcome, Removal, StoreError};
+use certkeep_core::ports::{Issuances, Outcome, StoreError};
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 
@@ -73,8 +73,12 @@ impl Issuances for SqliteStore {
         outcome::last_failure(self, id).await
     }
 
-    async fn due_removals(&self, now: Timestamp, limit: u32) -> Result<Vec<Removal>, StoreError> {
+    async fn due_removals(&self, now: Timestamp, limit: u32) -> Result<Vec<ChallengeRecord>, StoreError> {
         journal::due_removals(self, now, limit).await
+    }
+
+    async fn is_wanted_elsewhere(&self, record: &ChallengeRecord) -> Result<bool, StoreError> {
+        journal::is_wanted_elsewhere(self, record).await
     }
 
     async fn removal_failed(&self, id: RecordId, again: Timestamp) -> Result<(), StoreError> {

@@ -3,6 +3,7 @@ mod failing;
 mod halting;
 mod house;
 mod issued;
+mod killed;
 mod kills;
 mod peers;
 mod renewals;

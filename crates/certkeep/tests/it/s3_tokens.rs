@@ -226,6 +226,37 @@ contract! {
         house.login(ADMIN).await.is_success();
     }
 
+    /// "does not lock out the others for long": not even while it goes on looping
+    async fn s3_a_client_that_goes_on_looping_keeps_only_itself_out(house: &House) {
+        let looping = ("looping-id", "dead-secret");
+        for _ in 0..5 {
+            house.login(looping).await.is(-1, "FAILURE");
+        }
+        for minute in 1..30 {
+            house.advance(60);
+            for _ in 0..3 {
+                house.login(looping).await.is(70004, "ACCOUNT IP BLOCKED");
+            }
+            if minute > 10 {
+                let token = house.token_of(ADMIN).await;
+                house.send(Call::get("del_token").with(&token)).await.is_success();
+            }
+        }
+    }
+
+    /// "At most 8 live access tokens per client": a refresh of a session whose access token has ended counts as well
+    async fn s3_a_refresh_of_an_ended_session_needs_a_slot(house: &House) {
+        let first = house.login(ADMIN).await;
+        let ended = first.json["refresh_token"].as_str().expect("a refresh token").to_owned();
+        house.advance(1810);
+        for _ in 0..8 {
+            house.login(ADMIN).await.is_success();
+        }
+        refresh(house, &ended).await.is(60002, "MAX LIMITATION EXCEEDED");
+        house.advance(1810);
+        refresh(house, &ended).await.is_success();
+    }
+
     /// A blocked address keeps the tokens it has.
     async fn s3_a_block_ends_no_token(house: &House) {
         let token = house.token_of(ADMIN).await;

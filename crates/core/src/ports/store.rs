@@ -1,6 +1,7 @@
 //! Port to durable memory. Every method is one transaction; what it answers was committed.
 use std::collections::HashMap;
 use std::error::Error;
+use std::net::IpAddr;
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
@@ -63,7 +64,7 @@ pub struct NewCertificate {
     /// What a server certificate has besides; `None` for a trusted one.
     pub server: Option<NewServer>,
     /// The upload that is used up by this.
-    pub upload: Option<(Kind, String)>,
+    pub upload: Option<UsedUpload>,
     /// Refused when there are this many of its kind already.
     pub limit: Option<u32>,
 }
@@ -89,7 +90,7 @@ pub enum CreateError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The upload is used up or swept.
+    /// The upload is used up, replaced or swept.
     #[error("the upload is no longer there")]
     UploadGone,
 }
@@ -106,18 +107,15 @@ pub struct Change {
     /// When the next issuance begins; `Some(None)` never.
     pub next_issuance: Option<Option<Timestamp>>,
     /// The upload that is used up by this.
-    pub upload: Option<(Kind, String)>,
+    pub upload: Option<UsedUpload>,
 }
 
-/// Why an entry cannot be changed or deleted.
+/// Why an entry cannot be changed.
 #[derive(Debug, thiserror::Error)]
-pub enum DeleteError {
+pub enum ChangeError {
     /// An issuance is under way.
     #[error("an application is running")]
     Busy,
-    /// Certkeep's own web server uses it.
-    #[error("the web server uses it")]
-    InUse,
     /// Another entry has the new name.
     #[error("the name is taken")]
     NameTaken,
@@ -127,9 +125,23 @@ pub enum DeleteError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The upload is used up or swept.
+    /// The upload is used up, replaced or swept.
     #[error("the upload is no longer there")]
     UploadGone,
+}
+
+/// Why an entry cannot be deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum DeleteError {
+    /// An issuance is under way.
+    #[error("an application is running")]
+    Busy,
+    /// There is no such entry.
+    #[error("there is no such entry")]
+    NotFound,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// The inventory.
@@ -156,11 +168,13 @@ pub trait Certificates: Send + Sync {
     /// Changes a server certificate that no issuance is running for. A change whose `next_issuance` is not after `now`
     /// makes it `issuing` and forgets its failure; `next_issuance: Some(None)` with no version held stays as it is.
     /// A new version makes it `issuance_success` otherwise. Refused with `Busy` while it is `issuing`.
-    async fn change(&self, id: CertificateId, change: &Change, now: Timestamp) -> Result<(), DeleteError>;
+    async fn change(&self, id: CertificateId, change: &Change, now: Timestamp) -> Result<(), ChangeError>;
 
-    /// Deletes an entry that is not `issuing` and whose name is not that of `in_use`. Its leftover challenge records
-    /// stay in the journal until they are removed.
-    async fn delete(&self, id: CertificateId, in_use: Option<&str>) -> Result<(), DeleteError>;
+    /// Deletes an entry that is not `issuing`. Its leftover challenge records stay in the journal until they are removed.
+    async fn delete(&self, id: CertificateId) -> Result<(), DeleteError>;
+
+    /// The names of the server certificates that hold a version, in alphabetical order.
+    async fn servable_names(&self) -> Result<Vec<String>, StoreError>;
 }
 
 /// A file that was uploaded and not yet used.
@@ -174,13 +188,26 @@ pub struct Upload {
     pub content: secrecy::SecretSlice<u8>,
     /// The password that opens it.
     pub password: Option<SecretString>,
+    /// When it was kept.
+    pub kept: Timestamp,
+}
+
+/// An upload that was read and is used up by what was made of it; a later one of the same name is not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsedUpload {
+    /// What it became.
+    pub kind: Kind,
+    /// Its base name.
+    pub name: String,
+    /// When it was kept.
+    pub kept: Timestamp,
 }
 
 /// Temporary files (contract §4.5).
 #[async_trait]
 pub trait Uploads: Send + Sync {
-    /// Keeps a file.
-    async fn keep_upload(&self, upload: &Upload, now: Timestamp) -> Result<(), StoreError>;
+    /// Keeps a file, unless `max` others are kept already; answers whether it did.
+    async fn keep_upload(&self, upload: &Upload, max: u32) -> Result<bool, StoreError>;
 
     /// The file, if it was kept after `since`.
     async fn upload(&self, kind: Kind, name: &str, since: Timestamp) -> Result<Option<Upload>, StoreError>;
@@ -196,13 +223,6 @@ pub enum Outcome {
     Failed(Failure, Option<Timestamp>),
     /// The version is the entry's current one from now on, and it is renewed at the instant given.
     Issued(Box<Version>, Timestamp),
-}
-
-/// A challenge record whose issuance is over and which must go.
-#[derive(Clone, Debug)]
-pub struct Removal {
-    /// The record, with all that its removal needs.
-    pub record: ChallengeRecord,
 }
 
 /// Issuances, their records, and due work.
@@ -249,7 +269,11 @@ pub trait Issuances: Send + Sync {
     async fn last_failure(&self, id: CertificateId) -> Result<Option<Failure>, StoreError>;
 
     /// Records of finished or deleted issuances that are due for removal.
-    async fn due_removals(&self, now: Timestamp, limit: u32) -> Result<Vec<Removal>, StoreError>;
+    async fn due_removals(&self, now: Timestamp, limit: u32) -> Result<Vec<ChallengeRecord>, StoreError>;
+
+    /// Whether an issuance that still runs, another than this record's, has journalled the same value at the same name:
+    /// a CA may hand the same pending authorization to both (RFC 8555 §7.1.4), and the record has to stay for the other.
+    async fn is_wanted_elsewhere(&self, record: &ChallengeRecord) -> Result<bool, StoreError>;
 
     /// Remembers that a removal failed; it is due again at the instant given.
     async fn removal_failed(&self, id: RecordId, again: Timestamp) -> Result<(), StoreError>;
@@ -282,11 +306,28 @@ pub enum BlockSubject {
     Credential(Digest),
 }
 
-/// What a refresh gave.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rotation {
-    /// Whose token it is.
-    pub client: Client,
+/// What became of a login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opening {
+    /// The session is open.
+    Opened,
+    /// The client is gone or has another secret by now.
+    SecretChanged,
+    /// As many as are allowed are live.
+    TooMany,
+}
+
+/// What became of a refresh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rotation {
+    /// The address is outside the client's networks; nothing was changed.
+    Forbidden,
+    /// The new pair is in place.
+    Rotated(ClientKey),
+    /// The session's access token had ended, and as many as are allowed are live without it; nothing was changed.
+    TooMany,
+    /// The refresh token is unknown or dead.
+    Unknown,
 }
 
 /// Clients, tokens, blocks.
@@ -311,26 +352,36 @@ pub trait Clients: Send + Sync {
     /// Changes the client of this name; `false` if there is none. The epoch grows.
     async fn change_client(&self, name: &str, change: ClientChange) -> Result<bool, StoreError>;
 
-    /// Opens a session with these tokens, unless `max_live` are live at `now`; answers whether it did. A replaced pair
-    /// in its grace does not count.
-    async fn open_session(&self, client: ClientKey, pair: &TokenPair, now: Timestamp, max_live: u32) -> Result<bool, StoreError>;
+    /// Opens a session with these tokens for a client whose secret still has this hash, unless `max_live` are live at
+    /// `now`. A replaced pair in its grace does not count.
+    async fn open_session(
+        &self,
+        client: ClientKey,
+        secret: &Digest,
+        pair: &TokenPair,
+        now: Timestamp,
+        max_live: u32,
+    ) -> Result<Opening, StoreError>;
 
     /// What an access token stands for, dead or alive.
     async fn session(&self, access: &Digest) -> Result<Option<Session>, StoreError>;
 
     /// Puts a new pair in the place of the one whose refresh token this is; the old pair dies at `now + grace` at the
-    /// latest. `None` if the refresh token is unknown or dead at `now`. A second rotation of the same pair within its
-    /// grace replaces the first one's pair: one session never has two current pairs.
+    /// latest. A second rotation of the same pair within its grace replaces the first one's pair: one session never has
+    /// two current pairs. A session whose access token has ended counts as a new one against `max_live`.
     async fn rotate_session(
         &self,
         refresh: &Digest,
         pair: &TokenPair,
+        address: IpAddr,
         now: Timestamp,
         grace: SignedDuration,
-    ) -> Result<Option<Rotation>, StoreError>;
+        max_live: u32,
+    ) -> Result<Rotation, StoreError>;
 
-    /// Revokes an access token with its refresh token; `false` if it never was valid. Revoking twice is no error.
-    async fn revoke_session(&self, access: &Digest, now: Timestamp) -> Result<bool, StoreError>;
+    /// Revokes an access token with its refresh token and the pairs they replaced; answers whose it was, `None` if it
+    /// never was valid. Revoking twice is no error.
+    async fn revoke_session(&self, access: &Digest, now: Timestamp) -> Result<Option<ClientKey>, StoreError>;
 
     /// Counts a failed login; answers until when the subject is blocked, once `max` failed in a row. A failure while
     /// blocked prolongs the block.
@@ -348,8 +399,11 @@ pub trait Clients: Send + Sync {
     /// Forgets the failed logins of a subject.
     async fn clear_failed_logins(&self, subject: &BlockSubject) -> Result<(), StoreError>;
 
-    /// Deletes tokens that died, and counters of failed logins that were last used, before the instant given.
+    /// Deletes tokens that died before the instant given; answers how many.
     async fn sweep_sessions(&self, before: Timestamp) -> Result<u64, StoreError>;
+
+    /// Deletes counters of failed logins that were last used before the instant given; answers how many.
+    async fn sweep_failed_logins(&self, before: Timestamp) -> Result<u64, StoreError>;
 
     /// Grows whenever clients or tokens were changed by another process; what is remembered of them is void then.
     async fn epoch(&self) -> Result<i64, StoreError>;

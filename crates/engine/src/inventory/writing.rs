@@ -1,8 +1,10 @@
 //! Adding, changing and deleting (contract §4.5 to §4.8).
+use std::sync::Arc;
+
 use certkeep_core::application::{Application, Names};
 use certkeep_core::certificate::{ApplyStatus, Certificate, CertificateId, Held, Kind, Origin, Role, Server};
 use certkeep_core::material::{self, Facts, ServerMaterial};
-use certkeep_core::ports::{Change, NewCertificate, NewServer, Upload, Version};
+use certkeep_core::ports::{Change, NewCertificate, NewServer, Upload, UsedUpload, Version};
 use certkeep_core::renewal::renew_at;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
@@ -17,6 +19,8 @@ use crate::webserver;
 pub const MAX_UPLOAD: usize = 1 << 20;
 /// How long an upload is kept (contract §4.5).
 pub const UPLOAD_LIFE: SignedDuration = SignedDuration::from_hours(1);
+/// Most uploads kept at once, each of [`MAX_UPLOAD`] at most.
+const MAX_KEPT_UPLOADS: u32 = 200;
 /// Longest file name, in octets: what file systems allow.
 const MAX_FILE_NAME: usize = 255;
 
@@ -24,7 +28,7 @@ impl Engine {
     /// Keeps a file for a later [`Engine::create`] or [`Engine::update`]; answers its base name (contract §4.5).
     ///
     /// # Errors
-    /// [`UseCaseError::Invalid`] for a name that is none or an empty file; the store's.
+    /// [`UseCaseError::Invalid`] for a name that is none or an empty file; [`UseCaseError::TooManyUploads`]; the store's.
     pub async fn upload(
         &self,
         kind: Kind,
@@ -36,9 +40,12 @@ impl Engine {
         if content.expose_secret().is_empty() {
             return Err(UseCaseError::Invalid(vec![Invalid::new("file", "required", "is empty")]));
         }
-        let upload = Upload { kind, name: name.clone(), content, password };
-        self.store().keep_upload(&upload, self.now()).await?;
-        Ok(name)
+        let upload = Upload { kind, name: name.clone(), content, password, kept: self.now() };
+        if self.store().keep_upload(&upload, MAX_KEPT_UPLOADS).await? {
+            Ok(name)
+        } else {
+            Err(UseCaseError::TooManyUploads(MAX_KEPT_UPLOADS))
+        }
     }
 
     /// Adds a certificate (contract §4.6).
@@ -55,7 +62,7 @@ impl Engine {
                 (Kind::Server, NewCertificate { name, version: None, server: Some(server), upload: None, limit: None })
             }
             Create::Serve { upload, renewal } => {
-                let material = self.uploaded_server(&upload, now).await?;
+                let (material, used) = self.uploaded_server(&upload, now).await?;
                 let application = match renewal {
                     Some(input) => Some(commands::application(self.providers(), names_of(&material.facts)?, input)?),
                     None => None,
@@ -65,29 +72,27 @@ impl Engine {
                     name: upload.clone(),
                     version: Some(version(material)),
                     server: Some(NewServer { application, next_issuance }),
-                    upload: Some((Kind::Server, upload)),
+                    upload: Some(used),
                     limit: None,
                 };
                 (Kind::Server, new)
             }
             Create::Trust { upload } => {
-                let (content, password) = self.uploaded(Kind::Trusted, &upload, now).await?;
-                let material = self.blocking(move || material::trusted(content.expose_secret(), password.as_ref(), now)).await?;
+                let (file, used) = self.uploaded(Kind::Trusted, &upload, now).await?;
+                let read = move || material::trusted(file.content.expose_secret(), file.password.as_ref(), now);
+                let material = self.blocking(read).await?;
                 let material = material.map_err(|refusal| refused(&refusal))?;
                 let version = Version { chain: material.chain, key: None, held: material.facts.held };
                 let new = NewCertificate {
                     name: upload.clone(),
                     version: Some(version),
                     server: None,
-                    upload: Some((Kind::Trusted, upload)),
+                    upload: Some(used),
                     limit: None,
                 };
                 (Kind::Trusted, new)
             }
         };
-        if new.name == webserver::DEFAULT {
-            return Err(UseCaseError::Duplicate(new.name));
-        }
         let limit = match kind {
             Kind::Server => self.inner.settings.max_server,
             Kind::Trusted => self.inner.settings.max_trusted,
@@ -110,6 +115,7 @@ impl Engine {
     /// What [`UseCaseError`] lists; nothing is changed then.
     pub async fn update(&self, id: CertificateId, command: Update) -> Result<(), UseCaseError> {
         let now = self.now();
+        let alone = self.inner.changes.lock().await;
         let entry = self.store().certificate(id).await?.ok_or(UseCaseError::NotFound)?;
         let Role::Server(server) = &entry.role else {
             return Err(UseCaseError::Invalid(vec![Invalid::new("id", "oneof", "is not a server certificate")]));
@@ -122,12 +128,12 @@ impl Engine {
             Origin::Upload => self.change_of_uploaded(&entry, server, command, now).await?,
         };
         let renamed = change.name.clone();
-        self.store().change(id, &change, now).await.map_err(|error| match UseCaseError::from(error) {
-            UseCaseError::Duplicate(_) => UseCaseError::Duplicate(renamed.unwrap_or_default()),
-            other => other,
-        })?;
-        self.changed(id).await;
-        Ok(())
+        self.store().change(id, &change, now).await.map_err(|error| UseCaseError::from_change(error, renamed))?;
+        self.inner.remembered_certificates.forget(id);
+        let refreshed = self.refresh_served(id).await;
+        drop(alone);
+        self.nudge();
+        refreshed
     }
 
     /// Deletes a certificate (contract §4.8); its leftover challenge records are removed by the job loop.
@@ -135,23 +141,19 @@ impl Engine {
     /// # Errors
     /// [`UseCaseError::NotFound`], [`UseCaseError::Busy`], [`UseCaseError::InUse`], or the store's.
     pub async fn delete(&self, id: CertificateId) -> Result<(), UseCaseError> {
-        let in_use = Some(self.https_certificate()).filter(|name| name != webserver::DEFAULT);
-        self.store().delete(id, in_use.as_deref()).await?;
+        let _alone = self.inner.changes.lock().await;
+        if self.inner.served.borrow().id == Some(id) {
+            return Err(UseCaseError::InUse);
+        }
+        self.store().delete(id).await?;
         self.inner.remembered_certificates.forget(id);
         self.nudge();
         tracing::info!(id = id.0, "certificate deleted");
         Ok(())
     }
 
-    /// After an entry changed: forgets what is remembered, serves it anew, wakes the loop.
-    pub(crate) async fn changed(&self, id: CertificateId) {
-        self.inner.remembered_certificates.forget(id);
-        self.refresh_served(id).await;
-        self.nudge();
-    }
-
-    /// When a version that is held is to be renewed.
-    pub(crate) fn renewal_of(&self, held: &Held) -> Timestamp {
+    /// When a version that is held already is to be renewed.
+    fn renewal_of(&self, held: &Held) -> Timestamp {
         renew_at(held.validity, self.inner.settings.renewal, draw())
     }
 
@@ -197,17 +199,19 @@ impl Engine {
         }
         let mut change = Change::default();
         let mut held = entry.held.clone();
-        let mut names = server.application.as_ref().map(|application| application.names.clone());
+        let mut facts = None;
         if let Some(upload) = command.upload {
             // Clients send the name back unchanged; it means a new file only when there is one.
-            let is_new = upload != entry.name || self.upload_exists(Kind::Server, &upload, now).await?;
-            if is_new {
-                let material = self.uploaded_server(&upload, now).await?;
+            let read = match self.uploaded_server(&upload, now).await {
+                Err(UseCaseError::UploadNotFound) if upload == entry.name => None,
+                read => Some(read?),
+            };
+            if let Some((material, used)) = read {
                 held = Some(material.facts.held.clone());
-                names = names_of(&material.facts).ok();
+                facts = Some(material.facts.clone());
                 change.version = Some(version(material));
-                change.name = Some(upload.clone()).filter(|name| *name != entry.name);
-                change.upload = Some((Kind::Server, upload));
+                change.name = Some(upload).filter(|name| *name != entry.name);
+                change.upload = Some(used);
             }
         }
         let renewed = command.auto_renewal.unwrap_or(server.auto_renewal);
@@ -216,45 +220,37 @@ impl Engine {
             change.next_issuance = Some(None);
             return Ok(change);
         }
-        let names = match names {
-            Some(names) => names,
-            None => self.names_held(entry.id).await?,
+        let names = match (&facts, &server.application) {
+            (Some(facts), _) => names_of(facts)?,
+            (None, Some(current)) => current.names.clone(),
+            (None, None) => self.names_held(entry.id).await?,
         };
+        let asked = command.input.dns_provider.is_some() || command.input.auth.is_some();
         let input = match &server.application {
             Some(current) => merged(command.input, current),
             None => command.input,
         };
         let application = commands::application(self.providers(), names, input)?;
-        if server.application.as_ref() != Some(&application) || change.version.is_some() {
+        let again = asked && server.status == ApplyStatus::IssuanceFail;
+        if server.application.as_ref() != Some(&application) || change.version.is_some() || again {
             change.next_issuance = Some(Some(held.as_ref().map_or(now, |held| self.renewal_of(held))));
             change.application = Some(Some(application));
         }
         Ok(change)
     }
 
-    async fn uploaded(
-        &self,
-        kind: Kind,
-        name: &str,
-        now: Timestamp,
-    ) -> Result<(SecretSlice<u8>, Option<SecretString>), UseCaseError> {
+    async fn uploaded(&self, kind: Kind, name: &str, now: Timestamp) -> Result<(Upload, UsedUpload), UseCaseError> {
         let since = now.saturating_sub(UPLOAD_LIFE).unwrap_or(now);
         let upload = self.store().upload(kind, name, since).await?.ok_or(UseCaseError::UploadNotFound)?;
-        Ok((upload.content, upload.password))
+        let used = UsedUpload { kind, name: upload.name.clone(), kept: upload.kept };
+        Ok((upload, used))
     }
 
-    async fn upload_exists(&self, kind: Kind, name: &str, now: Timestamp) -> Result<bool, UseCaseError> {
-        match self.uploaded(kind, name, now).await {
-            Ok(_) => Ok(true),
-            Err(UseCaseError::UploadNotFound) => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn uploaded_server(&self, name: &str, now: Timestamp) -> Result<ServerMaterial, UseCaseError> {
-        let (content, password) = self.uploaded(Kind::Server, name, now).await?;
-        let material = self.blocking(move || material::server(content.expose_secret(), password.as_ref(), now)).await?;
-        material.map_err(|refusal| refused(&refusal))
+    async fn uploaded_server(&self, name: &str, now: Timestamp) -> Result<(ServerMaterial, UsedUpload), UseCaseError> {
+        let (file, used) = self.uploaded(Kind::Server, name, now).await?;
+        let read = move || material::server(file.content.expose_secret(), file.password.as_ref(), now);
+        let material = self.blocking(read).await?.map_err(|refusal| refused(&refusal))?;
+        Ok((material, used))
     }
 
     /// The names of the version that an entry holds.
@@ -265,10 +261,17 @@ impl Engine {
     }
 
     /// Reading a file takes the processor for long enough to be kept off the threads that answer requests (the key
-    /// derivation of a PKCS#12 container above all), and one at a time, so that no client can take every processor.
+    /// derivation of a PKCS#12 container above all), and one at a time, so that no client can take every processor. The
+    /// turn lasts as long as the work does, also when the caller hangs up.
     async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, UseCaseError> {
-        let _one_at_a_time = self.inner.readings.acquire().await.map_err(|e| UseCaseError::Internal(e.to_string()))?;
-        tokio::task::spawn_blocking(work).await.map_err(|e| UseCaseError::Internal(e.to_string()))
+        let readings = Arc::clone(&self.inner.readings);
+        let turn = readings.acquire_owned().await.map_err(|e| UseCaseError::Internal(e.to_string()))?;
+        let done = tokio::task::spawn_blocking(move || {
+            let done = work();
+            drop(turn);
+            done
+        });
+        done.await.map_err(|e| UseCaseError::Internal(e.to_string()))
     }
 }
 
@@ -299,7 +302,8 @@ fn names_of(facts: &Facts) -> Result<Names, UseCaseError> {
 /// The last part of a path, on either kind of system (contract §4.5).
 fn base_name(file_name: &str) -> Result<String, UseCaseError> {
     let name = file_name.rsplit(['/', '\\']).next().unwrap_or_default().trim();
-    let fits = !name.is_empty() && name.len() <= MAX_FILE_NAME && !matches!(name, "." | "..");
+    // The name of the certificate that is there from the start stays its own.
+    let fits = !name.is_empty() && name.len() <= MAX_FILE_NAME && !matches!(name, "." | ".." | webserver::DEFAULT);
     if fits && !name.chars().any(char::is_control) {
         Ok(name.to_owned())
     } else {

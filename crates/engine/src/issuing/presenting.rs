@@ -7,12 +7,12 @@ use certkeep_core::issuance::{ChallengeRecord, Step, TxtRecord, Zone};
 use certkeep_core::name::DnsName;
 use certkeep_core::ports::{Authorization, AuthorizationStatus, DnsProvider, OrderStatus, Propagation};
 use certkeep_core::provider::Parameters;
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 
 use super::{Run, Stopped, refused_order};
 
-/// The longest wait for propagation that a client may ask for.
-const MAX_PROPAGATION: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+/// The longest wait for propagation that a client may ask for: it takes the place of other issuances meanwhile.
+const MAX_PROPAGATION: std::time::Duration = std::time::Duration::from_secs(3600);
 
 impl Run {
     /// Puts up a record for every authorization that is pending. Those the CA holds valid already need none.
@@ -56,7 +56,9 @@ impl Run {
         let new = if new.is_empty() { new } else { self.engine.store().journal(new, self.fence).await? };
         // A record without a handle may or may not be up: adding what is there already is no error.
         let missing = known.iter().chain(&new).filter(|record| record.handle.is_none());
-        try_join_all(missing.map(|record| self.put_up(provider.as_ref(), record))).await?;
+        // All of them end before any failure is told: a call given up half-way might put its record up after its removal.
+        let put_up = join_all(missing.map(|record| self.put_up(provider.as_ref(), record))).await;
+        put_up.into_iter().collect::<Result<(), Stopped>>()?;
         self.save(Step::Presented).await
     }
 

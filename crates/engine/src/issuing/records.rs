@@ -14,7 +14,7 @@ use crate::Engine;
 use crate::draw::draw;
 
 /// How long an issuance waits for the removal of its records before it leaves them to the loop.
-const REMOVAL_DEADLINE: Duration = Duration::from_secs(60);
+pub(super) const REMOVAL_DEADLINE: Duration = Duration::from_secs(60);
 
 impl Run {
     /// Takes every journalled record down, as far as it goes; the rest stays in the journal and is tried again.
@@ -27,18 +27,28 @@ impl Run {
             }
         };
         let all = join_all(records.iter().map(|record| self.engine.remove_record(record)));
-        if tokio::time::timeout(REMOVAL_DEADLINE, all).await.is_err() {
-            tracing::warn!(issuance = self.issuance.id.0, "the removal of records takes long and is left for later");
+        match tokio::time::timeout(REMOVAL_DEADLINE, all).await {
+            Ok(noted) => {
+                for error in noted.into_iter().filter_map(Result::err) {
+                    tracing::warn!(issuance = self.issuance.id.0, error = &error as &dyn std::error::Error, "journal not written");
+                }
+            }
+            Err(_) => tracing::warn!(issuance = self.issuance.id.0, "the removal of records takes long and is left for later"),
         }
     }
 }
 
 impl Engine {
     /// Takes a record down and out of the journal, or remembers to try again.
-    pub(crate) async fn remove_record(&self, record: &ChallengeRecord) {
-        let Some(id) = record.id else { return };
-        let removed = self.remove_at_provider(record).await;
-        let noted: Result<(), StoreError> = match removed {
+    ///
+    /// # Errors
+    /// The store's: the journal does not tell what became of the record.
+    pub(crate) async fn remove_record(&self, record: &ChallengeRecord) -> Result<(), StoreError> {
+        let Some(id) = record.id else { return Ok(()) };
+        if self.store().is_wanted_elsewhere(record).await? {
+            return self.store().record_removed(id).await;
+        }
+        match self.remove_at_provider(record).await {
             Ok(()) => self.store().record_removed(id).await,
             Err(failure) => {
                 let failures = record.failed_removals.saturating_add(1);
@@ -46,9 +56,6 @@ impl Engine {
                 tracing::warn!(name = record.record.name.as_str(), %failure, %again, "challenge record not removed yet");
                 self.store().removal_failed(id, again).await
             }
-        };
-        if let Err(error) = noted {
-            tracing::warn!(name = record.record.name.as_str(), error = &error as &dyn std::error::Error, "journal not written");
         }
     }
 

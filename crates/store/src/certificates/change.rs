@@ -1,6 +1,6 @@
 //! Adding, changing and deleting entries: each one transaction, all checks inside it.
 use certkeep_core::certificate::{ApplyStatus, CertificateId, Kind, Origin};
-use certkeep_core::ports::{Change, CreateError, DeleteError, NewCertificate, NewServer, StoreError};
+use certkeep_core::ports::{Change, ChangeError, CreateError, DeleteError, NewCertificate, NewServer, StoreError};
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
 
@@ -72,8 +72,8 @@ pub(super) async fn create(store: &SqliteStore, new: &NewCertificate) -> Result<
     if name_is_taken(&mut tx, &new.name, None).await.map_err(&doing)? {
         return Err(CreateError::NameTaken);
     }
-    if let Some((kind, name)) = &new.upload
-        && !use_up(&mut tx, *kind, name).await.map_err(&doing)?
+    if let Some(used) = &new.upload
+        && !use_up(&mut tx, used).await.map_err(&doing)?
     {
         return Err(CreateError::UploadGone);
     }
@@ -164,24 +164,24 @@ pub(super) async fn change(
     CertificateId(id): CertificateId,
     change: &Change,
     now: Timestamp,
-) -> Result<(), DeleteError> {
+) -> Result<(), ChangeError> {
     let doing = unavailable("change a certificate");
     let mut tx = store.write().await.map_err(&doing)?;
     let entry = present(&mut tx, id).await.map_err(&doing)?.filter(|entry| entry.kind == Kind::Server.as_str());
-    let Some(mut entry) = entry else { return Err(DeleteError::NotFound) };
+    let Some(mut entry) = entry else { return Err(ChangeError::NotFound) };
     if entry.is_issuing() {
-        return Err(DeleteError::Busy);
+        return Err(ChangeError::Busy);
     }
     if let Some(name) = &change.name {
         if name_is_taken(&mut tx, name, Some(id)).await.map_err(&doing)? {
-            return Err(DeleteError::NameTaken);
+            return Err(ChangeError::NameTaken);
         }
         entry.name.clone_from(name);
     }
-    if let Some((kind, name)) = &change.upload
-        && !use_up(&mut tx, *kind, name).await.map_err(&doing)?
+    if let Some(used) = &change.upload
+        && !use_up(&mut tx, used).await.map_err(&doing)?
     {
-        return Err(DeleteError::UploadGone);
+        return Err(ChangeError::UploadGone);
     }
     match &change.application {
         Some(Some(application)) => {
@@ -227,19 +227,12 @@ pub(super) async fn change(
 }
 
 /// Deletes an entry; the database deletes its versions and its issuances with it.
-pub(super) async fn delete(
-    store: &SqliteStore,
-    CertificateId(id): CertificateId,
-    in_use: Option<&str>,
-) -> Result<(), DeleteError> {
+pub(super) async fn delete(store: &SqliteStore, CertificateId(id): CertificateId) -> Result<(), DeleteError> {
     let doing = unavailable("delete a certificate");
     let mut tx = store.write().await.map_err(&doing)?;
     let entry = present(&mut tx, id).await.map_err(&doing)?.ok_or(DeleteError::NotFound)?;
     if entry.is_issuing() {
         return Err(DeleteError::Busy);
-    }
-    if in_use == Some(entry.name.as_str()) {
-        return Err(DeleteError::InUse);
     }
     counted(&mut tx, &entry.kind, -1).await.map_err(&doing)?;
     sqlx::query("DELETE FROM certificates WHERE id = $1").bind(id).execute(&mut *tx).await.map_err(&doing)?;

@@ -3,7 +3,6 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use certkeep_core::ports::{BlockSubject, StoreError};
 use jiff::{SignedDuration, Timestamp};
-use sqlx::SqliteConnection;
 
 use crate::SqliteStore;
 use crate::error::{corrupt, unavailable};
@@ -97,10 +96,11 @@ pub(super) async fn clear(store: &SqliteStore, subject: &BlockSubject) -> Result
 }
 
 /// A block that has not ended stays.
-pub(super) async fn sweep(db: &mut SqliteConnection, before: Timestamp) -> Result<u64, sqlx::Error> {
+pub(super) async fn sweep(store: &SqliteStore, before: Timestamp) -> Result<u64, StoreError> {
     let done = sqlx::query("DELETE FROM failed_logins WHERE last_at < $1 AND (blocked_until IS NULL OR blocked_until < $1)")
         .bind(before.as_microsecond())
-        .execute(db)
-        .await?;
+        .execute(&store.0.writer)
+        .await
+        .map_err(unavailable("sweep failed logins"))?;
     Ok(done.rows_affected())
 }

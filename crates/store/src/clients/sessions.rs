@@ -1,7 +1,9 @@
 //! Sessions: pairs of tokens, one after the other. `dies_at` is exact; what [`Session::ends`] tells is earlier by the
 //! grace that callers add, so that a revoked token is refused at once.
+use std::net::IpAddr;
+
 use certkeep_core::client::{ClientKey, Digest, EXPIRY_GRACE, Session, TokenPair};
-use certkeep_core::ports::{Rotation, StoreError};
+use certkeep_core::ports::{Opening, Rotation, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use sqlx::SqliteConnection;
 
@@ -30,35 +32,45 @@ async fn insert(db: &mut SqliteConnection, session: i64, client: i64, pair: &Tok
     Ok(())
 }
 
-/// A client that was removed meanwhile gets no session.
-pub(super) async fn open(
-    store: &SqliteStore,
-    ClientKey(client): ClientKey,
-    pair: &TokenPair,
-    now: Timestamp,
-    max_live: u32,
-) -> Result<bool, StoreError> {
-    let doing = unavailable("open a session");
-    let mut tx = store.write().await.map_err(&doing)?;
-    let live: Option<i64> = sqlx::query_scalar(
-        "SELECT (SELECT COUNT(*) FROM sessions s
-                 WHERE s.client_id = c.id AND s.access_ends >= $2 AND s.is_current = 1
-                   AND (s.dies_at IS NULL OR s.dies_at > $3))
-         FROM clients c WHERE c.id = $1",
+/// How many sessions of a client have a live access token.
+async fn live(db: &mut SqliteConnection, client: i64, now: Timestamp) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT COUNT(*) FROM sessions
+         WHERE client_id = $1 AND access_ends >= $2 AND is_current = 1 AND (dies_at IS NULL OR dies_at > $3)",
     )
     .bind(client)
     .bind(now.as_microsecond() - GRACE)
     .bind(now.as_microsecond())
-    .fetch_optional(&mut *tx)
+    .fetch_one(db)
     .await
-    .map_err(&doing)?;
-    if live.is_none_or(|live| live >= i64::from(max_live)) {
-        return Ok(false);
+}
+
+pub(super) async fn open(
+    store: &SqliteStore,
+    ClientKey(client): ClientKey,
+    secret: &Digest,
+    pair: &TokenPair,
+    now: Timestamp,
+    max_live: u32,
+) -> Result<Opening, StoreError> {
+    let doing = unavailable("open a session");
+    let mut tx = store.write().await.map_err(&doing)?;
+    let same: Option<i64> = sqlx::query_scalar("SELECT id FROM clients WHERE id = $1 AND secret = $2")
+        .bind(client)
+        .bind(secret.0.as_slice())
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(&doing)?;
+    if same.is_none() {
+        return Ok(Opening::SecretChanged);
+    }
+    if live(&mut tx, client, now).await.map_err(&doing)? >= i64::from(max_live) {
+        return Ok(Opening::TooMany);
     }
     let session = take_numbers(&mut tx, "sessions", 1).await.map_err(&doing)?;
     insert(&mut tx, session, client, pair).await.map_err(&doing)?;
     tx.commit().await.map_err(&doing)?;
-    Ok(true)
+    Ok(Opening::Opened)
 }
 
 #[derive(sqlx::FromRow)]
@@ -91,6 +103,8 @@ struct Rotating {
     #[sqlx(flatten)]
     client: ClientRow,
     session_id: i64,
+    /// Whether the session's current access token is live, and so counted.
+    is_counted: bool,
 }
 
 /// The pair that is current now dies after the grace, whether it is the one that is rotated or its successor.
@@ -98,9 +112,11 @@ pub(super) async fn rotate(
     store: &SqliteStore,
     refresh: &Digest,
     pair: &TokenPair,
+    address: IpAddr,
     now: Timestamp,
     grace: SignedDuration,
-) -> Result<Option<Rotation>, StoreError> {
+    max_live: u32,
+) -> Result<Rotation, StoreError> {
     let doing = unavailable("rotate a session");
     let now_at = now.as_microsecond();
     let found: Option<Rotating> = sqlx::query_as(ROTATING)
@@ -112,7 +128,7 @@ pub(super) async fn rotate(
         .map_err(&doing)?;
     // Asked without the write lock first: wrong tokens, however many, cost a read.
     if found.is_none() {
-        return Ok(None);
+        return Ok(Rotation::Unknown);
     }
     let mut tx = store.write().await.map_err(&doing)?;
     let found: Option<Rotating> = sqlx::query_as(ROTATING)
@@ -122,8 +138,14 @@ pub(super) async fn rotate(
         .fetch_optional(&mut *tx)
         .await
         .map_err(&doing)?;
-    let Some(Rotating { client, session_id }) = found else { return Ok(None) };
+    let Some(Rotating { client, session_id, is_counted }) = found else { return Ok(Rotation::Unknown) };
     let (client, _) = client.client()?;
+    if !client.permits(address) {
+        return Ok(Rotation::Forbidden);
+    }
+    if !is_counted && live(&mut tx, client.key.0, now).await.map_err(&doing)? >= i64::from(max_live) {
+        return Ok(Rotation::TooMany);
+    }
     let dies = now.checked_add(grace).unwrap_or(Timestamp::MAX).as_microsecond();
     sqlx::query(
         "UPDATE sessions
@@ -137,26 +159,26 @@ pub(super) async fn rotate(
     .map_err(&doing)?;
     insert(&mut tx, session_id, client.key.0, pair).await.map_err(&doing)?;
     tx.commit().await.map_err(&doing)?;
-    Ok(Some(Rotation { client }))
+    Ok(Rotation::Rotated(client.key))
 }
 
-const ROTATING: &str = "SELECT c.id, c.name, c.client_id, c.secret, c.role, c.networks, s.session_id
+const ROTATING: &str = "SELECT c.id, c.name, c.client_id, c.secret, c.role, c.networks, s.session_id,
+         EXISTS (SELECT 1 FROM sessions t WHERE t.session_id = s.session_id AND t.is_current = 1 AND t.access_ends >= $2)
+             AS is_counted
      FROM sessions s JOIN clients c ON c.id = s.client_id
      WHERE s.refresh = $1 AND s.refresh_ends >= $2 AND (s.dies_at IS NULL OR s.dies_at > $3)";
 
 /// Revoking the current pair ends the session, its replaced pairs included; revoking a replaced pair leaves the current
 /// one alone.
-pub(super) async fn revoke(store: &SqliteStore, access: &Digest, now: Timestamp) -> Result<bool, StoreError> {
+pub(super) async fn revoke(store: &SqliteStore, access: &Digest, now: Timestamp) -> Result<Option<ClientKey>, StoreError> {
     let doing = unavailable("revoke a session");
-    let found: Option<i64> = sqlx::query_scalar("SELECT session_id FROM sessions WHERE access = $1")
+    let client: Option<i64> = sqlx::query_scalar("SELECT client_id FROM sessions WHERE access = $1")
         .bind(access.0.as_slice())
         .fetch_optional(store.readers())
         .await
         .map_err(&doing)?;
-    if found.is_none() {
-        return Ok(false);
-    }
-    let done = sqlx::query(
+    let Some(client) = client else { return Ok(None) };
+    sqlx::query(
         "UPDATE sessions
          SET dies_at = CASE WHEN dies_at < $2 THEN dies_at ELSE $2 END
          WHERE access = $1
@@ -167,7 +189,7 @@ pub(super) async fn revoke(store: &SqliteStore, access: &Digest, now: Timestamp)
     .execute(&store.0.writer)
     .await
     .map_err(&doing)?;
-    Ok(done.rows_affected() > 0)
+    Ok(Some(ClientKey(client)))
 }
 
 /// Kills every token of a client, now and for every clock.
@@ -177,12 +199,13 @@ pub(super) async fn revoke_all(db: &mut SqliteConnection, client: i64) -> Result
 }
 
 /// A pair died when both tokens did, or when it was replaced or revoked.
-pub(super) async fn sweep(db: &mut SqliteConnection, before: Timestamp) -> Result<u64, sqlx::Error> {
+pub(super) async fn sweep(store: &SqliteStore, before: Timestamp) -> Result<u64, StoreError> {
     let before = before.as_microsecond();
     let done = sqlx::query("DELETE FROM sessions WHERE dies_at < $1 OR (access_ends < $2 AND refresh_ends < $2)")
         .bind(before)
         .bind(before.saturating_sub(GRACE))
-        .execute(db)
-        .await?;
+        .execute(&store.0.writer)
+        .await
+        .map_err(unavailable("sweep sessions"))?;
     Ok(done.rows_affected())
 }

@@ -1,7 +1,7 @@
 //! The journal of challenge records. A record is due for removal once its issuance is over.
 use certkeep_core::application::AuthEntry;
 use certkeep_core::issuance::{ChallengeRecord, Fence, IssuanceId, RecordId, TxtRecord};
-use certkeep_core::ports::{Removal, StoreError};
+use certkeep_core::ports::StoreError;
 use jiff::{SignedDuration, Timestamp};
 
 use super::leases::held;
@@ -145,7 +145,7 @@ pub(super) async fn removed(store: &SqliteStore, id: RecordId) -> Result<(), Sto
     Ok(())
 }
 
-pub(super) async fn due_removals(store: &SqliteStore, now: Timestamp, limit: u32) -> Result<Vec<Removal>, StoreError> {
+pub(super) async fn due_removals(store: &SqliteStore, now: Timestamp, limit: u32) -> Result<Vec<ChallengeRecord>, StoreError> {
     let rows: Vec<RecordRow> = sqlx::query_as(select_records!("WHERE due_at <= $1 ORDER BY due_at, id LIMIT $2"))
         .bind(now.as_microsecond())
         .bind(i64::from(limit))
@@ -156,7 +156,7 @@ pub(super) async fn due_removals(store: &SqliteStore, now: Timestamp, limit: u32
     for row in rows {
         let id = row.id;
         match row.record(store.sealer()) {
-            Ok(record) => removals.push(Removal { record }),
+            Ok(record) => removals.push(record),
             Err(e) => {
                 // It must neither stop the others nor be looked at all the time.
                 tracing::error!(record = id, error = &e as &dyn std::error::Error, "a record cannot be read back");
@@ -166,6 +166,21 @@ pub(super) async fn due_removals(store: &SqliteStore, now: Timestamp, limit: u32
         }
     }
     Ok(removals)
+}
+
+/// A record without a due instant belongs to an issuance that runs.
+pub(super) async fn is_wanted_elsewhere(store: &SqliteStore, record: &ChallengeRecord) -> Result<bool, StoreError> {
+    let other: Option<i64> = sqlx::query_scalar(
+        "SELECT id FROM challenge_records
+         WHERE record_name = $1 AND record_value = $2 AND issuance_id <> $3 AND due_at IS NULL LIMIT 1",
+    )
+    .bind(record.record.name.as_str())
+    .bind(&record.record.value)
+    .bind(record.issuance.0)
+    .fetch_optional(store.readers())
+    .await
+    .map_err(unavailable("look for a record's other owner"))?;
+    Ok(other.is_some())
 }
 
 /// While the issuance runs, the instant is only remembered: the record is not due before the issuance is over.

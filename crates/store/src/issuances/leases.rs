@@ -101,7 +101,7 @@ async fn begin(
 
 /// An entry whose application cannot be read must not stop the others for ever: it fails, for a person to see.
 async fn give_up(db: &mut SqliteConnection, certificate: i64, why: &StoreError) -> Result<(), StoreError> {
-    tracing::error!(certificate, error = why as &dyn std::error::Error, "the application cannot be read back");
+    tracing::error!(certificate, error = why as &dyn std::error::Error, "an application cannot be read back");
     let failure = Failure::new(Code::Internal, "read the application").fact(why.to_string());
     sqlx::query(
         "UPDATE certificates SET status = 'issuance_fail', failure_code = $2, failure = $3, next_issuance_at = NULL
@@ -168,12 +168,33 @@ pub(super) async fn lease(store: &SqliteStore, now: Timestamp, until: Timestamp,
         let id = row.id;
         match row.lease(store.sealer()) {
             Ok(lease) => leases.push(lease),
-            // It stays leased, so that it neither stops the others nor is looked at all the time.
-            Err(e) => tracing::error!(issuance = id, error = &e as &dyn std::error::Error, "an issuance cannot be read back"),
+            // It must neither stop the others nor be looked at for ever.
+            Err(e) => abandon(store, id, &e).await?,
         }
     }
     leases.sort_by_key(|lease| lease.issuance.id);
     Ok(leases)
+}
+
+/// Ends an issuance that cannot be read back: its entry fails, for a person to see.
+async fn abandon(store: &SqliteStore, id: i64, why: &StoreError) -> Result<(), StoreError> {
+    let doing = unavailable("abandon an issuance");
+    let mut tx = store.write().await.map_err(&doing)?;
+    let certificate: i64 =
+        sqlx::query_scalar("UPDATE issuances SET step = $2, due_at = NULL WHERE id = $1 RETURNING certificate_id")
+            .bind(id)
+            .bind(Step::Failed.as_str())
+            .fetch_one(&mut *tx)
+            .await
+            .map_err(&doing)?;
+    sqlx::query("UPDATE challenge_records SET due_at = COALESCE(again_at, 0) WHERE issuance_id = $1")
+        .bind(id)
+        .execute(&mut *tx)
+        .await
+        .map_err(&doing)?;
+    give_up(&mut tx, certificate, why).await?;
+    tx.commit().await.map_err(&doing)?;
+    Ok(())
 }
 
 pub(super) async fn save(store: &SqliteStore, issuance: &Issuance, fence: Fence, until: Timestamp) -> Result<(), StoreError> {

@@ -38,6 +38,7 @@ macro_rules! contract {
                     a_name_is_taken_once,
                     a_limit_counts_one_kind,
                     adding_uses_its_upload_up,
+                    adding_does_not_use_up_what_was_uploaded_since,
                     an_upload_that_is_gone_adds_nothing,
                     an_entry_without_application_is_never_due;
                 changes: a_due_change_makes_it_issuing_and_forgets_its_failure,
@@ -53,7 +54,7 @@ macro_rules! contract {
                     an_entry_that_waits_for_a_retry_is_not_busy,
                     only_server_certificates_are_changed,
                     deleting_deletes_versions,
-                    what_the_web_server_uses_is_not_deleted;
+                    servable_are_the_server_certificates_that_hold_something;
                 clients: a_client_is_found_by_its_client_id,
                     clients_are_listed_by_name,
                     name_and_client_id_are_unique,
@@ -75,7 +76,8 @@ macro_rules! contract {
                     records_outlive_their_entry,
                     a_failed_removal_is_due_again_later,
                     a_removal_that_failed_during_the_run_waits_for_its_instant,
-                    a_removed_record_is_gone;
+                    a_removed_record_is_gone,
+                    a_value_that_two_issuances_share_is_wanted_while_the_other_runs;
                 leases: due_entries_begin_once,
                     no_more_begin_than_asked_for_earliest_first,
                     a_leased_issuance_is_not_leased_again_before_its_end,
@@ -123,12 +125,16 @@ macro_rules! contract {
                     revoking_the_new_pair_kills_the_old_one_in_its_grace,
                     revoking_the_old_pair_leaves_the_new_one,
                     a_removed_client_gets_no_session,
+                    a_secret_that_changed_meanwhile_opens_nothing,
+                    rotating_from_elsewhere_changes_nothing,
+                    rotating_an_ended_session_needs_a_slot,
                     dead_tokens_are_told_until_they_are_swept;
                 uploads: an_upload_is_read_back,
                     a_later_upload_of_the_name_replaces_the_earlier,
                     kinds_are_apart,
                     an_upload_is_there_only_after_since,
-                    old_uploads_are_swept;
+                    old_uploads_are_swept,
+                    no_more_are_kept_than_asked_for;
             }
         }
     };

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use certkeep_core::certificate::{ApplyStatus, CertificateId, Kind, Origin, Role};
-use certkeep_core::ports::{CreateError, NewCertificate, NewServer, Store, Upload};
+use certkeep_core::ports::{CreateError, NewCertificate, NewServer, Store, Upload, UsedUpload};
 use secrecy::SecretSlice;
 
 use crate::fixtures::{application, applied, at, entry, renewed, server, trusted, uploaded, version};
@@ -75,7 +75,7 @@ pub(crate) async fn parameters_come_back_in_order_spelling_and_kind(store: Arc<d
 
 pub(crate) async fn numbers_are_never_given_twice(store: Arc<dyn Store>) {
     let first = store.create(&trusted("a.pem")).await.unwrap();
-    store.delete(first, None).await.unwrap();
+    store.delete(first).await.unwrap();
     let second = store.create(&trusted("a.pem")).await.unwrap();
     assert!(first.0 > 0 && second > first);
 }
@@ -97,20 +97,32 @@ pub(crate) async fn a_limit_counts_one_kind(store: Arc<dyn Store>) {
 
 async fn keep(store: &Arc<dyn Store>, kind: Kind, name: &str) {
     let content = SecretSlice::from(b"file".to_vec());
-    store.keep_upload(&Upload { kind, name: name.into(), content, password: None }, at(10)).await.unwrap();
+    let upload = Upload { kind, name: name.into(), content, password: None, kept: at(10) };
+    assert!(store.keep_upload(&upload, 10).await.unwrap());
+}
+
+fn used(second: i64) -> UsedUpload {
+    UsedUpload { kind: Kind::Trusted, name: "a.pem".into(), kept: at(second) }
+}
+
+pub(crate) async fn adding_does_not_use_up_what_was_uploaded_since(store: Arc<dyn Store>) {
+    keep(&store, Kind::Trusted, "a.pem").await;
+    let new = NewCertificate { upload: Some(used(9)), ..trusted("a.pem") };
+    assert!(matches!(store.create(&new).await, Err(CreateError::UploadGone)));
+    assert!(store.upload(Kind::Trusted, "a.pem", at(0)).await.unwrap().is_some());
 }
 
 pub(crate) async fn adding_uses_its_upload_up(store: Arc<dyn Store>) {
     keep(&store, Kind::Trusted, "a.pem").await;
     keep(&store, Kind::Server, "a.pem").await;
-    let new = NewCertificate { upload: Some((Kind::Trusted, "a.pem".into())), ..trusted("a.pem") };
+    let new = NewCertificate { upload: Some(used(10)), ..trusted("a.pem") };
     store.create(&new).await.unwrap();
     assert!(store.upload(Kind::Trusted, "a.pem", at(0)).await.unwrap().is_none());
     assert!(store.upload(Kind::Server, "a.pem", at(0)).await.unwrap().is_some());
 }
 
 pub(crate) async fn an_upload_that_is_gone_adds_nothing(store: Arc<dyn Store>) {
-    let new = NewCertificate { upload: Some((Kind::Trusted, "a.pem".into())), ..trusted("a.pem") };
+    let new = NewCertificate { upload: Some(used(10)), ..trusted("a.pem") };
     assert!(matches!(store.create(&new).await, Err(CreateError::UploadGone)));
     assert_eq!(store.certificate_by_name("a.pem").await.unwrap(), None);
     // Nor is the upload used up where the entry is refused.

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use certkeep_core::certificate::{ApplyStatus, CertificateId, Kind};
 use certkeep_core::failure::{Code, Failure};
-use certkeep_core::ports::{Change, DeleteError, Outcome, Store};
+use certkeep_core::ports::{Change, ChangeError, DeleteError, Outcome, Store, UsedUpload};
 use jiff::Timestamp;
 
 use crate::fixtures::{application, applied, at, entry, leased, renewed, server, status, trusted, uploaded, version};
@@ -92,7 +92,7 @@ pub(crate) async fn a_new_name_may_not_be_anothers(store: Arc<dyn Store>) {
     store.create(&trusted("taken.pem")).await.unwrap();
     let id = store.create(&uploaded("a.pem")).await.unwrap();
     let named = |name: &str| Change { name: Some(name.into()), ..Change::default() };
-    assert!(matches!(store.change(id, &named("taken.pem"), at(0)).await, Err(DeleteError::NameTaken)));
+    assert!(matches!(store.change(id, &named("taken.pem"), at(0)).await, Err(ChangeError::NameTaken)));
     store.change(id, &named("a.pem"), at(0)).await.unwrap();
     store.change(id, &named("b.pem"), at(0)).await.unwrap();
     assert_eq!(entry(&store, id).await.name, "b.pem");
@@ -104,20 +104,20 @@ pub(crate) async fn a_refused_change_changes_nothing(store: Arc<dyn Store>) {
     let change = Change {
         name: Some("b.pem".into()),
         version: Some(version("b.example.com", at(9))),
-        upload: Some((Kind::Server, "gone.pem".into())),
+        upload: Some(UsedUpload { kind: Kind::Server, name: "gone.pem".into(), kept: at(0) }),
         ..Change::default()
     };
-    assert!(matches!(store.change(id, &change, at(0)).await, Err(DeleteError::UploadGone)));
+    assert!(matches!(store.change(id, &change, at(0)).await, Err(ChangeError::UploadGone)));
     assert_eq!(entry(&store, id).await, before);
-    assert!(matches!(store.change(CertificateId(99), &change, at(0)).await, Err(DeleteError::NotFound)));
+    assert!(matches!(store.change(CertificateId(99), &change, at(0)).await, Err(ChangeError::NotFound)));
 }
 
 pub(crate) async fn an_entry_that_is_issuing_is_busy(store: Arc<dyn Store>) {
     let waiting = store.create(&applied("waiting.pem", "b.example.com", at(50))).await.unwrap();
     let (running, _) = leased(&store, "running.pem").await;
     for id in [waiting, running] {
-        assert!(matches!(store.change(id, &Change::default(), at(0)).await, Err(DeleteError::Busy)));
-        assert!(matches!(store.delete(id, None).await, Err(DeleteError::Busy)));
+        assert!(matches!(store.change(id, &Change::default(), at(0)).await, Err(ChangeError::Busy)));
+        assert!(matches!(store.delete(id).await, Err(DeleteError::Busy)));
     }
 }
 
@@ -125,25 +125,28 @@ pub(crate) async fn an_entry_that_waits_for_a_retry_is_not_busy(store: Arc<dyn S
     let id = failed(&store, Some(at(500))).await;
     store.change(id, &Change::default(), at(100)).await.unwrap();
     assert_eq!(status(&store, id).await, ApplyStatus::IssuanceFail);
-    store.delete(id, None).await.unwrap();
+    store.delete(id).await.unwrap();
     assert_eq!(store.next_due().await.unwrap(), None);
 }
 
 pub(crate) async fn only_server_certificates_are_changed(store: Arc<dyn Store>) {
     let id = store.create(&trusted("root.pem")).await.unwrap();
-    assert!(matches!(store.change(id, &Change::default(), at(0)).await, Err(DeleteError::NotFound)));
+    assert!(matches!(store.change(id, &Change::default(), at(0)).await, Err(ChangeError::NotFound)));
 }
 
 pub(crate) async fn deleting_deletes_versions(store: Arc<dyn Store>) {
     let id = store.create(&uploaded("a.pem")).await.unwrap();
-    store.delete(id, Some("b.pem")).await.unwrap();
+    store.delete(id).await.unwrap();
     assert_eq!(store.certificate(id).await.unwrap(), None);
     assert!(store.current_version(id).await.unwrap().is_none());
-    assert!(matches!(store.delete(id, None).await, Err(DeleteError::NotFound)));
+    assert!(matches!(store.delete(id).await, Err(DeleteError::NotFound)));
 }
 
-pub(crate) async fn what_the_web_server_uses_is_not_deleted(store: Arc<dyn Store>) {
-    let id = store.create(&uploaded("a.pem")).await.unwrap();
-    assert!(matches!(store.delete(id, Some("a.pem")).await, Err(DeleteError::InUse)));
-    assert!(store.certificate(id).await.unwrap().is_some());
+pub(crate) async fn servable_are_the_server_certificates_that_hold_something(store: Arc<dyn Store>) {
+    for name in ["b.pem", "a.pem"] {
+        store.create(&uploaded(name)).await.unwrap();
+    }
+    store.create(&trusted("root.pem")).await.unwrap();
+    store.create(&applied("waiting.pem", "b.example.com", at(50))).await.unwrap();
+    assert_eq!(store.servable_names().await.unwrap(), ["a.pem", "b.pem"]);
 }

@@ -1,12 +1,19 @@
 use std::sync::Arc;
 
-use certkeep_core::client::{ClientRole, Digest, TokenPair};
-use certkeep_core::ports::{BlockSubject, ClientChange, Store};
+use certkeep_core::client::{ClientKey, ClientRole, Digest, TokenPair};
+use certkeep_core::ports::{BlockSubject, ClientChange, Opening, Rotation, Store};
 
 use crate::fixtures::{at, minutes};
 
+const SECRET: &str = "secret";
+
+async fn opened(store: &Arc<dyn Store>, key: ClientKey, secret: &str, name: &str) -> bool {
+    let opening = store.open_session(key, &Digest::of(secret), &pair(name, 0), at(0), 1).await.unwrap();
+    opening == Opening::Opened
+}
+
 async fn add(store: &Arc<dyn Store>, name: &str, client_id: &str) -> bool {
-    store.add_client(name, client_id, Digest::of("secret"), ClientRole::Admin, &[]).await.unwrap()
+    store.add_client(name, client_id, Digest::of(SECRET), ClientRole::Admin, &[]).await.unwrap()
 }
 
 pub(crate) fn pair(name: &str, opened: i64) -> TokenPair {
@@ -46,7 +53,7 @@ pub(crate) async fn name_and_client_id_are_unique(store: Arc<dyn Store>) {
 pub(crate) async fn removing_deletes_tokens(store: Arc<dyn Store>) {
     add(&store, "a", "1").await;
     let key = store.client("1").await.unwrap().unwrap().0.key;
-    assert!(store.open_session(key, &pair("x", 0), at(0), 8).await.unwrap());
+    assert!(opened(&store, key, SECRET, "x").await);
     assert!(store.change_client("a", ClientChange::Remove).await.unwrap());
     assert!(!store.change_client("a", ClientChange::Remove).await.unwrap());
     assert!(store.client("1").await.unwrap().is_none());
@@ -56,15 +63,16 @@ pub(crate) async fn removing_deletes_tokens(store: Arc<dyn Store>) {
 pub(crate) async fn rotating_changes_the_secret_and_revokes_all_tokens(store: Arc<dyn Store>) {
     add(&store, "a", "1").await;
     let key = store.client("1").await.unwrap().unwrap().0.key;
-    assert!(store.open_session(key, &pair("x", 0), at(0), 1).await.unwrap());
+    assert!(opened(&store, key, SECRET, "x").await);
     assert!(store.change_client("a", ClientChange::Rotate(Digest::of("new"))).await.unwrap());
     assert!(!store.change_client("b", ClientChange::Rotate(Digest::of("new"))).await.unwrap());
     assert!(store.client("1").await.unwrap().unwrap().1.matches(&Digest::of("new")));
     let session = store.session(&pair("x", 0).access).await.unwrap().unwrap();
     assert!(!session.is_live(at(0)));
-    let rotated = store.rotate_session(&pair("x", 0).refresh, &pair("y", 0), at(0), minutes(1)).await.unwrap();
-    assert_eq!(rotated, None);
-    assert!(store.open_session(key, &pair("z", 0), at(0), 1).await.unwrap(), "the slot is free");
+    let here = [192, 0, 2, 1].into();
+    let rotated = store.rotate_session(&pair("x", 0).refresh, &pair("y", 0), here, at(0), minutes(1), 1).await.unwrap();
+    assert_eq!(rotated, Rotation::Unknown);
+    assert!(opened(&store, key, "new", "z").await, "the slot is free");
 }
 
 pub(crate) async fn the_epoch_grows_with_every_change_of_a_client(store: Arc<dyn Store>) {
@@ -143,8 +151,8 @@ pub(crate) async fn counters_are_swept_but_blocks_stay(store: Arc<dyn Store>) {
     let (counted, blocked) = (address("192.0.2.1/32"), address("192.0.2.2/32"));
     fail(&store, &counted, 0, 4).await;
     fail(&store, &blocked, 0, 5).await;
-    assert_eq!(store.sweep_sessions(at(2)).await.unwrap(), 0);
-    assert_eq!(store.sweep_sessions(at(100)).await.unwrap(), 1);
+    assert_eq!(store.sweep_failed_logins(at(2)).await.unwrap(), 0);
+    assert_eq!(store.sweep_failed_logins(at(100)).await.unwrap(), 1);
     assert_eq!(fail(&store, &counted, 100, 4).await, None);
     assert_eq!(store.blocked_until(&blocked, at(100)).await.unwrap(), Some(at(604)));
 }

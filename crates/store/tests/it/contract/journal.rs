@@ -18,7 +18,7 @@ async fn fail(store: &Arc<dyn Store>, lease: &Lease) {
 }
 
 async fn due(store: &Arc<dyn Store>, second: i64) -> Vec<ChallengeRecord> {
-    store.due_removals(at(second), 10).await.unwrap().into_iter().map(|removal| removal.record).collect()
+    store.due_removals(at(second), 10).await.unwrap()
 }
 
 pub(crate) async fn journalled_records_have_numbers_and_all_their_removal_needs(store: Arc<dyn Store>) {
@@ -82,7 +82,7 @@ pub(crate) async fn records_outlive_their_entry(store: Arc<dyn Store>) {
     let (id, lease) = leased(&store, "a.pem").await;
     journalled(&store, &lease, &["one"]).await;
     fail(&store, &lease).await;
-    store.delete(id, None).await.unwrap();
+    store.delete(id).await.unwrap();
     let records = due(&store, 0).await;
     assert_eq!(records.len(), 1);
     assert_eq!(records[0].record.value, "one");
@@ -120,4 +120,17 @@ pub(crate) async fn a_removed_record_is_gone(store: Arc<dyn Store>) {
     store.record_added(ids[0], &serde_json::json!(1)).await.unwrap();
     let left = store.records(lease.issuance.id).await.unwrap();
     assert_eq!(left.iter().map(|record| record.id.unwrap()).collect::<Vec<_>>(), [ids[1]]);
+}
+
+pub(crate) async fn a_value_that_two_issuances_share_is_wanted_while_the_other_runs(store: Arc<dyn Store>) {
+    let (_, over) = leased(&store, "a.pem").await;
+    let (_, running) = leased(&store, "b.pem").await;
+    let shared = record(&over.issuance, "shared");
+    let kept = store.journal(vec![shared.clone()], over.fence).await.unwrap().remove(0);
+    assert!(!store.is_wanted_elsewhere(&kept).await.unwrap(), "it is only its own");
+    let other = ChallengeRecord { issuance: running.issuance.id, ..shared };
+    store.journal(vec![other, record(&running.issuance, "another")], running.fence).await.unwrap();
+    assert!(store.is_wanted_elsewhere(&kept).await.unwrap());
+    fail(&store, &running).await;
+    assert!(!store.is_wanted_elsewhere(&kept).await.unwrap());
 }

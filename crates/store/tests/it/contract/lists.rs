@@ -142,7 +142,7 @@ async fn empty(store: &Arc<dyn Store>, all: &[Certificate]) {
         store.finish(&lease.issuance, lease.fence, &failed).await.unwrap();
     }
     for row in all {
-        store.delete(row.id, None).await.unwrap();
+        store.delete(row.id).await.unwrap();
     }
     assert_eq!(store.list(&query(SortBy::Id, false)).await.unwrap().total, 0);
 }

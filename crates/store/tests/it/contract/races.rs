@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use certkeep_core::certificate::{Kind, ListQuery, SortBy};
 use certkeep_core::client::{ClientRole, Digest, ROTATION_GRACE};
-use certkeep_core::ports::{CreateError, NewCertificate, Store, Upload};
+use certkeep_core::ports::{CreateError, NewCertificate, Opening, Rotation, Store, Upload, UsedUpload};
 use secrecy::SecretSlice;
 use tokio::task::JoinSet;
 
@@ -72,9 +72,9 @@ pub(crate) async fn a_limit_holds(store: Arc<dyn Store>) {
 
 pub(crate) async fn an_upload_is_used_by_exactly_one(store: Arc<dyn Store>) {
     let content = SecretSlice::from(b"file".to_vec());
-    let upload = Upload { kind: Kind::Trusted, name: "up.pem".into(), content, password: None };
-    store.keep_upload(&upload, at(0)).await.unwrap();
-    let upload = Some((Kind::Trusted, "up.pem".to_owned()));
+    let upload = Upload { kind: Kind::Trusted, name: "up.pem".into(), content, password: None, kept: at(0) };
+    assert!(store.keep_upload(&upload, 10).await.unwrap());
+    let upload = Some(UsedUpload { kind: Kind::Trusted, name: "up.pem".to_owned(), kept: at(0) });
     let refused = create_at_once(&store, 8, |n| NewCertificate { upload: upload.clone(), ..trusted(&format!("{n}.pem")) }).await;
     assert_eq!(refused.len(), 7);
     assert!(refused.iter().all(|e| matches!(e, CreateError::UploadGone)));
@@ -85,20 +85,23 @@ pub(crate) async fn live_sessions_never_exceed_the_limit(store: Arc<dyn Store>) 
     let key = store.client("id").await.unwrap().unwrap().0.key;
     let opened = at_once(32, |n| {
         let store = store.clone();
-        async move { store.open_session(key, &pair(&n.to_string(), 0), at(0), 8).await.unwrap() }
+        async move { store.open_session(key, &Digest::of("s"), &pair(&n.to_string(), 0), at(0), 8).await.unwrap() }
     });
-    assert_eq!(opened.await.into_iter().filter(|opened| *opened).count(), 8);
+    assert_eq!(opened.await.into_iter().filter(|opening| *opening == Opening::Opened).count(), 8);
 }
 
 pub(crate) async fn rotating_at_once_leaves_one_current_pair(store: Arc<dyn Store>) {
     store.add_client("pbx", "id", Digest::of("s"), ClientRole::Admin, &[]).await.unwrap();
     let key = store.client("id").await.unwrap().unwrap().0.key;
-    assert!(store.open_session(key, &pair("first", 0), at(0), 8).await.unwrap());
+    let opening = store.open_session(key, &Digest::of("s"), &pair("first", 0), at(0), 8).await.unwrap();
+    assert_eq!(opening, Opening::Opened);
     let rotated = at_once(8, |n| {
         let store = store.clone();
         async move {
             let new = pair(&n.to_string(), 10);
-            store.rotate_session(&pair("first", 0).refresh, &new, at(10), ROTATION_GRACE).await.unwrap().is_some()
+            let here = [192, 0, 2, 1].into();
+            let rotation = store.rotate_session(&pair("first", 0).refresh, &new, here, at(10), ROTATION_GRACE, 8).await.unwrap();
+            rotation == Rotation::Rotated(key)
         }
     });
     assert!(rotated.await.into_iter().all(|rotated| rotated));

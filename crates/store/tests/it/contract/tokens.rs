@@ -1,7 +1,8 @@
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use certkeep_core::client::{ClientKey, ClientRole, Digest, MAX_LIVE_TOKENS, ROTATION_GRACE, TokenPair};
-use certkeep_core::ports::{ClientChange, Store};
+use certkeep_core::ports::{ClientChange, Opening, Rotation, Store};
 
 use super::clients::pair;
 use crate::fixtures::at;
@@ -12,19 +13,26 @@ async fn client(store: &Arc<dyn Store>) -> ClientKey {
 }
 
 async fn open(store: &Arc<dyn Store>, client: ClientKey, pair: &TokenPair, second: i64) -> bool {
-    store.open_session(client, pair, at(second), MAX_LIVE_TOKENS).await.unwrap()
+    let opening = store.open_session(client, &Digest::of("s"), pair, at(second), MAX_LIVE_TOKENS).await.unwrap();
+    opening == Opening::Opened
 }
 
 async fn is_live(store: &Arc<dyn Store>, pair: &TokenPair, second: i64) -> bool {
     store.session(&pair.access).await.unwrap().is_some_and(|session| session.is_live(at(second)))
 }
 
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+async fn turn(store: &Arc<dyn Store>, old: &TokenPair, new: &TokenPair, second: i64) -> Rotation {
+    store.rotate_session(&old.refresh, new, HERE, at(second), ROTATION_GRACE, MAX_LIVE_TOKENS).await.unwrap()
+}
+
 async fn rotate(store: &Arc<dyn Store>, old: &TokenPair, new: &TokenPair, second: i64) -> bool {
-    let rotation = store.rotate_session(&old.refresh, new, at(second), ROTATION_GRACE).await.unwrap();
-    if let Some(rotation) = &rotation {
-        assert_eq!(rotation.client.client_id, "id");
+    match turn(store, old, new, second).await {
+        Rotation::Rotated(_) => true,
+        Rotation::Unknown => false,
+        other => panic!("{other:?}"),
     }
-    rotation.is_some()
 }
 
 /// Opens sessions until no more are let in; answers how many.
@@ -65,7 +73,7 @@ pub(crate) async fn revoking_frees_a_slot_and_kills_both_tokens_at_once(store: A
     assert!(open(&store, key, &pair("a", 0), 0).await);
     assert_eq!(fill(&store, key, 0).await, 7);
     assert!(is_live(&store, &pair("a", 0), 10).await);
-    assert!(store.revoke_session(&pair("a", 0).access, at(10)).await.unwrap());
+    assert!(store.revoke_session(&pair("a", 0).access, at(10)).await.unwrap().is_some());
     assert!(!is_live(&store, &pair("a", 0), 10).await);
     assert!(!rotate(&store, &pair("a", 0), &pair("b", 0), 10).await);
     assert_eq!(fill(&store, key, 10).await, 1);
@@ -75,10 +83,10 @@ pub(crate) async fn revoking_twice_is_no_error_and_unknown_is_false(store: Arc<d
     let key = client(&store).await;
     assert!(open(&store, key, &pair("a", 0), 0).await);
     for second in [10, 20] {
-        assert!(store.revoke_session(&pair("a", 0).access, at(second)).await.unwrap());
+        assert!(store.revoke_session(&pair("a", 0).access, at(second)).await.unwrap().is_some());
     }
-    assert!(!store.revoke_session(&pair("b", 0).access, at(0)).await.unwrap());
-    assert!(!store.revoke_session(&pair("a", 0).refresh, at(0)).await.unwrap());
+    assert_eq!(store.revoke_session(&pair("b", 0).access, at(0)).await.unwrap(), None);
+    assert_eq!(store.revoke_session(&pair("a", 0).refresh, at(0)).await.unwrap(), None);
 }
 
 pub(crate) async fn rotating_uses_no_further_slot(store: Arc<dyn Store>) {
@@ -88,7 +96,7 @@ pub(crate) async fn rotating_uses_no_further_slot(store: Arc<dyn Store>) {
     assert!(rotate(&store, &pair("a", 0), &pair("b", 10), 10).await);
     assert!(is_live(&store, &pair("a", 0), 20).await && is_live(&store, &pair("b", 10), 20).await);
     assert_eq!(fill(&store, key, 20).await, 0);
-    assert!(store.revoke_session(&pair("b", 10).access, at(20)).await.unwrap());
+    assert!(store.revoke_session(&pair("b", 10).access, at(20)).await.unwrap().is_some());
     assert_eq!(fill(&store, key, 20).await, 1);
 }
 
@@ -124,7 +132,7 @@ pub(crate) async fn a_second_rotation_replaces_the_first_ones_pair(store: Arc<dy
     assert!(!is_live(&store, &pair("b", 10), 50).await);
     assert!(is_live(&store, &pair("c", 20), 50).await);
     assert_eq!(fill(&store, key, 50).await, 0);
-    assert!(store.revoke_session(&pair("c", 20).access, at(50)).await.unwrap());
+    assert!(store.revoke_session(&pair("c", 20).access, at(50)).await.unwrap().is_some());
     assert_eq!(fill(&store, key, 50).await, 1, "one session, one slot");
 }
 
@@ -132,7 +140,7 @@ pub(crate) async fn revoking_the_new_pair_kills_the_old_one_in_its_grace(store: 
     let key = client(&store).await;
     assert!(open(&store, key, &pair("a", 0), 0).await);
     assert!(rotate(&store, &pair("a", 0), &pair("b", 10), 10).await);
-    assert!(store.revoke_session(&pair("b", 10).access, at(20)).await.unwrap());
+    assert!(store.revoke_session(&pair("b", 10).access, at(20)).await.unwrap().is_some());
     assert!(!is_live(&store, &pair("a", 0), 20).await);
     assert!(!rotate(&store, &pair("a", 0), &pair("c", 20), 20).await);
 }
@@ -141,7 +149,7 @@ pub(crate) async fn revoking_the_old_pair_leaves_the_new_one(store: Arc<dyn Stor
     let key = client(&store).await;
     assert!(open(&store, key, &pair("a", 0), 0).await);
     assert!(rotate(&store, &pair("a", 0), &pair("b", 10), 10).await);
-    assert!(store.revoke_session(&pair("a", 0).access, at(20)).await.unwrap());
+    assert!(store.revoke_session(&pair("a", 0).access, at(20)).await.unwrap().is_some());
     assert!(!is_live(&store, &pair("a", 0), 20).await);
     assert!(is_live(&store, &pair("b", 10), 20).await);
 }
@@ -156,11 +164,36 @@ pub(crate) async fn dead_tokens_are_told_until_they_are_swept(store: Arc<dyn Sto
     let key = client(&store).await;
     assert!(open(&store, key, &pair("revoked", 0), 0).await);
     assert!(open(&store, key, &pair("live", 0), 0).await);
-    assert!(store.revoke_session(&pair("revoked", 0).access, at(10)).await.unwrap());
+    assert!(store.revoke_session(&pair("revoked", 0).access, at(10)).await.unwrap().is_some());
     assert!(store.session(&pair("revoked", 0).access).await.unwrap().is_some());
     assert_eq!(store.sweep_sessions(at(10)).await.unwrap(), 0);
     assert_eq!(store.sweep_sessions(at(3600)).await.unwrap(), 1, "a refresh token lives longer than its access token");
     assert_eq!(store.session(&pair("revoked", 0).access).await.unwrap(), None);
     assert!(store.session(&pair("live", 0).access).await.unwrap().is_some());
     assert_eq!(store.sweep_sessions(at(86_500)).await.unwrap(), 1);
+}
+
+pub(crate) async fn a_secret_that_changed_meanwhile_opens_nothing(store: Arc<dyn Store>) {
+    let key = client(&store).await;
+    store.change_client("pbx", ClientChange::Rotate(Digest::of("new"))).await.unwrap();
+    let opening = store.open_session(key, &Digest::of("s"), &pair("a", 0), at(0), MAX_LIVE_TOKENS).await.unwrap();
+    assert_eq!(opening, Opening::SecretChanged);
+    assert_eq!(store.session(&pair("a", 0).access).await.unwrap(), None);
+}
+
+pub(crate) async fn rotating_from_elsewhere_changes_nothing(store: Arc<dyn Store>) {
+    let networks = ["198.51.100.0/24".parse().unwrap()];
+    store.add_client("pbx", "id", Digest::of("s"), ClientRole::Admin, &networks).await.unwrap();
+    let key = store.client("id").await.unwrap().unwrap().0.key;
+    assert!(open(&store, key, &pair("a", 0), 0).await);
+    assert_eq!(turn(&store, &pair("a", 0), &pair("b", 10), 10).await, Rotation::Forbidden);
+    assert!(is_live(&store, &pair("a", 0), 100).await);
+}
+
+pub(crate) async fn rotating_an_ended_session_needs_a_slot(store: Arc<dyn Store>) {
+    let key = client(&store).await;
+    assert!(open(&store, key, &pair("a", 0), 0).await);
+    assert_eq!(fill(&store, key, 1806).await, 8);
+    assert_eq!(turn(&store, &pair("a", 0), &pair("b", 1810), 1810).await, Rotation::TooMany);
+    assert_eq!(turn(&store, &pair("a", 0), &pair("b", 3700), 3700).await, Rotation::Rotated(key));
 }

@@ -166,8 +166,9 @@ async fn no_secret_is_in_any_file() {
         name: "up.p12".into(),
         content: SecretSlice::from(b"planted-upload-content-51c2".to_vec()),
         password: Some("planted-upload-password-08ef".into()),
+        kept: at(0),
     };
-    store.keep_upload(&upload, at(0)).await.unwrap();
+    store.keep_upload(&upload, 10).await.unwrap();
     store.create(&uploaded("a.pem")).await.unwrap();
     let shared: Arc<dyn Store> = Arc::new(store.clone());
     let (_, lease) = leased(&shared, "b.pem").await;
@@ -218,7 +219,7 @@ async fn old_versions_go_and_the_last_one_stays() {
     let db = raw(folder.path()).await;
     let count = "SELECT COUNT(*) FROM versions";
     assert_eq!(sqlx::query_scalar::<_, i64>(count).fetch_one(&db).await.unwrap(), 2);
-    store.delete(id, None).await.unwrap();
+    store.delete(id).await.unwrap();
     assert_eq!(sqlx::query_scalar::<_, i64>(count).fetch_one(&db).await.unwrap(), 0);
 }
 
