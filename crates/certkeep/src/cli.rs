@@ -1,0 +1,125 @@
+//! The command line: what is asked for, done, and told by text and exit code.
+//!
+//! Short commands run on one thread and read no more than they need. Start reading at [`main`].
+mod check;
+pub(crate) mod client;
+mod ending;
+mod explain;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, Config, Log, LogLevel};
+use crate::serve::Overrides;
+use crate::{demo, logging, serve};
+
+pub use ending::CommandError;
+
+/// Where a command works.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Everywhere")]
+struct Place {
+    /// The data folder; made when it is not there
+    #[arg(long, global = true, value_name = "DIR", env = "CERTKEEP_DATA", hide_env_values = true)]
+    #[arg(default_value = "certkeep-data")]
+    data: PathBuf,
+    /// The configuration [default: certkeep.toml in the data folder, if it is there]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl Place {
+    /// The file that is read, if there is one.
+    fn config_file(&self) -> Option<PathBuf> {
+        let usual = || Some(self.data.join(config::FILE_NAME)).filter(|path| path.exists());
+        self.config.clone().or_else(usual)
+    }
+
+    fn config(&self) -> Result<Config, CommandError> {
+        Ok(self.config_file().map(|path| Config::read(&path)).transpose()?.unwrap_or_default())
+    }
+}
+
+/// certkeep keeps TLS certificates for PBXs and other appliances: it applies for them, renews them, and serves the
+/// P-Series certificate OpenAPI.
+#[derive(Debug, Parser)]
+#[command(name = "certkeep", version, after_help = ENDINGS, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(flatten)]
+    place: Place,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const ENDINGS: &str = "\
+Exit codes:
+  0  done
+  1  failed
+  2  the command line or the configuration is wrong
+  3  not found
+
+Environment:
+  CERTKEEP_LOG  what is logged, in place of [log] level: debug, or info,certkeep_acme=debug
+
+certkeep demo shows what all this is for.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the API and keep the certificates, until SIGTERM
+    Serve(Overrides),
+    /// Add, list and remove those who may call the API
+    #[command(subcommand)]
+    Client(client::Command),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(check::Command),
+    /// Say what an apply_tip_code means
+    Explain(explain::Arguments),
+    /// Show it all in a minute: a sandbox CA, an application, a certificate; no network, no configuration
+    Demo(demo::Options),
+}
+
+/// Does what the command line asks for.
+pub fn main() -> ExitCode {
+    let Arguments { place, command } = Arguments::parse();
+    match run(&place, command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => error.tell(),
+    }
+}
+
+fn run(place: &Place, command: Command) -> Result<(), CommandError> {
+    // Beside an answer only what somebody has to look at.
+    let quiet = Log { level: LogLevel::Warn, ..Log::default() };
+    match command {
+        Command::Client(command) => {
+            logging::start(quiet)?;
+            client::run(place, command)
+        }
+        Command::Config(command) => check::run(place, command),
+        Command::Demo(options) => {
+            logging::start(quiet)?;
+            Ok(demo::run(options)?)
+        }
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Serve(overrides) => {
+            let config = place.config()?;
+            logging::start(config.log)?;
+            Ok(serve::run(serve::Plan::new(&place.data, &config, overrides)?)?)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

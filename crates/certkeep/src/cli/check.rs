@@ -1,0 +1,21 @@
+//! `certkeep config`.
+use clap::Subcommand;
+
+use super::ending::print;
+use super::{CommandError, Place};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Say whether the configuration is understood; if not, which line is wrong, and end with 2
+    Check,
+}
+
+pub(super) fn run(place: &Place, Command::Check: Command) -> Result<(), CommandError> {
+    let Some(file) = place.config_file() else {
+        return print(&format!("There is no {} in {}: the defaults hold.\n", crate::config::FILE_NAME, place.data.display()));
+    };
+    let config = place.config()?;
+    config.engine_settings()?;
+    config.provider_options()?;
+    print(&format!("{} is understood.\n", file.display()))
+}

@@ -1,0 +1,132 @@
+use std::collections::BTreeSet;
+use std::fs;
+
+use super::*;
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(Source::new(PathBuf::from("certkeep.toml"), text.to_owned()))
+}
+
+fn refused(text: &str) -> String {
+    let parsed = parse(text);
+    parsed.and_then(|config| config.engine_settings()).expect_err(text).to_string()
+}
+
+fn sample() -> String {
+    fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/certkeep.sample.toml")).unwrap()
+}
+
+/// The sample with the keys that it only shows.
+fn sample_in_full() -> String {
+    let shown = |line: &str| {
+        let bare = line.strip_prefix('#').filter(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()));
+        bare.unwrap_or(line).to_owned() + "\n"
+    };
+    sample().lines().map(shown).collect()
+}
+
+/// The keys that are known at a place, as the refusal of an unknown one tells them.
+fn known(text: &str) -> BTreeSet<String> {
+    let refusal = parse(text).expect_err(text).to_string();
+    let (_, known) = refusal.split_once("expected ").unwrap();
+    known.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_sample_shows_every_key() {
+    let sample: toml::Table = sample_in_full().parse().unwrap();
+    let sections = known("nonsense = 1");
+    assert_eq!(sample.keys().cloned().collect::<BTreeSet<_>>(), sections);
+    for section in sections {
+        let shown: BTreeSet<String> = sample[&section].as_table().unwrap().keys().cloned().collect();
+        assert_eq!(shown, known(&format!("[{section}]\nnonsense = 1")), "[{section}]");
+    }
+}
+
+#[test]
+fn the_sample_is_a_configuration_with_and_without_what_it_only_shows() {
+    let config = parse(&sample()).unwrap();
+    assert_eq!(format!("{:?}", config.engine_settings().unwrap()), format!("{:?}", Config::default().engine_settings().unwrap()));
+    assert_eq!(format!("{:?}", config.tls), format!("{:?}", Config::default().tls));
+    assert_eq!(format!("{:?}", config.log), format!("{:?}", Config::default().log));
+    parse(&sample_in_full()).unwrap();
+}
+
+#[test]
+fn a_refusal_names_file_line_and_key() {
+    for (text, expected) in [
+        ("[acme]\n\ndirectori = \"x\"\n", "certkeep.toml, line 3, column 1: [acme] directori: unknown field `directori`"),
+        ("[acne]\n", "certkeep.toml, line 1, column 2: [acne]: unknown field `acne`"),
+        ("listen = 1\n", "certkeep.toml, line 1, column 1: listen: unknown field `listen`"),
+        ("[limits]\nserver = \"many\"\n", "certkeep.toml, line 2, column 10: [limits] server: invalid type"),
+        ("[limits]\nconcurrency = 0\n", "certkeep.toml, line 2, column 15: [limits] concurrency: invalid value: integer `0`"),
+        ("[log]\nlevel = \"loud\"\n", "certkeep.toml, line 2, column 9: [log] level: unknown variant `loud`"),
+        (
+            "[dns]\nresolvers = [\n  \"192.0.2.1\",\n  \"dns.example\",\n]\n",
+            "certkeep.toml, line 4, column 3: [dns] resolvers: this is not the IP address of a DNS server",
+        ),
+        ("[tls]\nlisten = \"8088\"\n", "certkeep.toml, line 2, column 10: [tls] listen: this is not an IP address with a port"),
+        ("[tls]\nhttp = 80\n", "certkeep.toml, line 2, column 8: [tls] http: this is not an IP address with a port"),
+        (
+            "[acme]\ndirectory = \"http://ca.example/\"\n",
+            "certkeep.toml, line 2, column 13: [acme] directory: this is not the HTTPS",
+        ),
+        (
+            "[acme]\ncontact = [\"hostmaster@example.com\"]\n",
+            "certkeep.toml, line 2, column 12: [acme] contact: this is not a contact",
+        ),
+        ("[acme]\nkey_type = \"ed25519\"\n", "certkeep.toml, line 2, column 12: [acme] key_type: unknown variant"),
+        (
+            "[acme]\nroots = [\"/nowhere/root.pem\"]\n",
+            "certkeep.toml, line 2, column 10: [acme] roots: /nowhere/root.pem cannot be read",
+        ),
+        ("[acme]\neab_kid = \"kid\"\n", "certkeep.toml, line 2, column 11: [acme] eab_kid: also needs eab_hmac_key"),
+        ("[acme]\neab_hmac_key = \"key\"\n", "certkeep.toml, line 2, column 16: [acme] eab_hmac_key: also needs eab_kid"),
+        ("[tls\n", "certkeep.toml, line 1, column 5"),
+    ] {
+        let refusal = refused(text);
+        assert!(refusal.starts_with(expected), "{text:?} gives {refusal}");
+    }
+}
+
+#[test]
+fn a_secret_is_in_no_refusal_and_in_no_debug_output() {
+    for text in [
+        "[acme]\neab_hmac_kee = \"plantedsecret\"",
+        "[acme]\neab_hmac_key = [\"plantedsecret\"]",
+        "[acme]\neab_hmac_key = \"plantedsecret",
+        "[acme]\neab_hmac_key = \"plantedsecret\"",
+        "[acme]\neab_hmac_key = \"plantedsecret\"\neab_hmac_key = \"plantedsecret\"",
+        "[acme]\neab_hmac_key = \"plantedsecret\" oops",
+    ] {
+        let refusal = refused(text);
+        assert!(!refusal.contains("plantedsecret"), "{refusal}");
+    }
+    assert!(!refused("[acme]\neab_hmac_key = 4711").contains("4711"));
+    let config = parse("[acme]\neab_kid = \"kid\"\neab_hmac_key = \"plantedsecret\"").unwrap();
+    assert!(!format!("{config:?}{:?}", config.engine_settings().unwrap()).contains("plantedsecret"));
+}
+
+#[test]
+fn files_are_found_beside_the_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("some.toml");
+    let root = rcgen::generate_simple_self_signed(vec!["ca.example".to_owned()]).unwrap().cert.pem();
+    fs::write(folder.path().join("root.pem"), &root).unwrap();
+    fs::write(folder.path().join("eab.key"), "c2VjcmV0\n").unwrap();
+    fs::write(
+        &path,
+        "[acme]\nroots = [\"root.pem\"]\neab_kid = \"kid\"\neab_hmac_key_file = \"eab.key\"\n[store]\nkey_file = \"keys\"\n",
+    )
+    .unwrap();
+    let config = Config::read(&path).unwrap();
+    let settings = config.engine_settings().unwrap();
+    assert_eq!(settings.ca.roots, [root]);
+    let account = settings.ca.external_account.unwrap();
+    assert_eq!(secrecy::ExposeSecret::expose_secret(&account.hmac_key), "c2VjcmV0");
+    assert_eq!(config.key_file(), Some(folder.path().join("keys")));
+
+    fs::write(folder.path().join("root.pem"), "nothing").unwrap();
+    let refusal = Config::read(&path).unwrap().engine_settings().unwrap_err().to_string();
+    assert!(refusal.contains("line 2") && refusal.ends_with("the file holds no certificates in PEM"), "{refusal}");
+}

@@ -1,0 +1,158 @@
+//! Values of the file that can only hold what makes sense. What a refused value was is never repeated.
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use secrecy::SecretString;
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use toml::Spanned;
+use url::{Host, Url};
+
+use super::LETS_ENCRYPT;
+
+/// Where DNS servers answer when no port is named.
+const DNS_PORT: u16 = 53;
+
+/// The URL of an ACME directory: HTTPS, or HTTP on loopback.
+#[derive(Clone, Debug)]
+pub(super) struct Directory(pub(super) String);
+
+impl Default for Directory {
+    fn default() -> Self {
+        Directory(LETS_ENCRYPT.to_owned())
+    }
+}
+
+impl<'de> Deserialize<'de> for Directory {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text(deserializer, "the HTTPS address of an ACME directory", |text| {
+            let url = Url::parse(text).ok()?;
+            let loopback = match url.host()? {
+                Host::Domain(name) => name == "localhost",
+                Host::Ipv4(address) => address.is_loopback(),
+                Host::Ipv6(address) => address.is_loopback(),
+            };
+            let secure = url.scheme() == "https" || (url.scheme() == "http" && loopback);
+            secure.then(|| Directory(text.to_owned()))
+        })
+    }
+}
+
+/// A contact URL (RFC 8555 §7.3).
+#[derive(Clone, Debug)]
+pub(super) struct Contact(pub(super) String);
+
+impl<'de> Deserialize<'de> for Contact {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text(deserializer, "a contact as a URL: \"mailto:name@example.com\"", |text| {
+            let (_, rest) = text.split_once(':').filter(|_| Url::parse(text).is_ok())?;
+            // CAs refuse lists and headers in mailto (RFC 8555 §7.3).
+            let one = !text.starts_with("mailto:") || (rest.contains('@') && !rest.contains([',', '?']));
+            one.then(|| Contact(text.to_owned()))
+        })
+    }
+}
+
+/// The beginning of a URL, as far as its port.
+#[derive(Clone, Debug)]
+pub(super) struct Endpoint(pub(super) String);
+
+impl<'de> Deserialize<'de> for Endpoint {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text(deserializer, "a scheme and a host, with or without a port: \"http://127.0.0.1:8081\"", |text| {
+            let url = Url::parse(text).ok()?;
+            let bare = url.has_host() && url.path() == "/" && url.query().is_none() && !text.ends_with('/');
+            (bare && matches!(url.scheme(), "http" | "https")).then(|| Endpoint(text.to_owned()))
+        })
+    }
+}
+
+/// A DNS server.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Server(pub(super) SocketAddr);
+
+impl<'de> Deserialize<'de> for Server {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text(
+            deserializer,
+            "the IP address of a DNS server, with or without a port: \"192.0.2.53\", \"[2001:db8::53]:53\"",
+            |text| {
+                let address = text.parse().ok();
+                address.or_else(|| Some(SocketAddr::new(text.parse::<IpAddr>().ok()?, DNS_PORT))).map(Server)
+            },
+        )
+    }
+}
+
+struct Address(SocketAddr);
+
+impl<'de> Deserialize<'de> for Address {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text(deserializer, "an IP address with a port: \"0.0.0.0:8088\"", |text| text.parse().ok().map(Address))
+    }
+}
+
+/// An address to listen on.
+pub(super) fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    Address::deserialize(deserializer).map(|address| address.0)
+}
+
+/// An address to listen on, where one may be absent.
+pub(super) fn some_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    address(deserializer).map(Some)
+}
+
+/// A secret, where one may be absent.
+pub(super) fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Spanned<SecretString>>, D::Error> {
+    struct Secret(SecretString);
+    impl<'de> Deserialize<'de> for Secret {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            text(deserializer, "a text", |text| (!text.is_empty()).then(|| Secret(SecretString::from(text))))
+        }
+    }
+    let spanned = Spanned::<Secret>::deserialize(deserializer)?;
+    let span = spanned.span();
+    Ok(Some(Spanned::new(span, spanned.into_inner().0)))
+}
+
+/// Reads a text; `expected` says what it ought to be.
+fn text<'de, D, T>(deserializer: D, expected: &'static str, read: fn(&str) -> Option<T>) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    deserializer.deserialize_str(TextVisitor { expected, read })
+}
+
+struct TextVisitor<T> {
+    expected: &'static str,
+    read: fn(&str) -> Option<T>,
+}
+
+impl<T> TextVisitor<T> {
+    fn refuse<E: Error>(&self) -> E {
+        E::custom(format_args!("this is not {}", self.expected))
+    }
+}
+
+impl<T> Visitor<'_> for TextVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.expected)
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<T, E> {
+        Err(self.refuse())
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<T, E> {
+        Err(self.refuse())
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<T, E> {
+        Err(self.refuse())
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        (self.read)(text).ok_or_else(|| self.refuse())
+    }
+}

@@ -1,0 +1,36 @@
+use std::fs;
+
+use crate::process::{ended, program};
+
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/help.txt");
+
+/// Set to write the file anew.
+const WRITE: &str = "CERTKEEP_WRITE_HELP";
+
+#[test]
+fn help_says_what_is_committed() {
+    let commands: &[&[&str]] = &[
+        &[],
+        &["serve"],
+        &["client"],
+        &["client", "add"],
+        &["client", "list"],
+        &["client", "remove"],
+        &["client", "rotate"],
+        &["config"],
+        &["config", "check"],
+        &["explain"],
+        &["demo"],
+    ];
+    let mut text = String::new();
+    for command in commands {
+        let help = ended(program().args(*command).arg("--help"));
+        assert_eq!((help.code, help.stderr.as_str()), (0, ""), "{command:?}");
+        text += &format!("$ certkeep {}\n{}\n", [command, &["--help"][..]].concat().join(" "), help.stdout);
+    }
+    if std::env::var_os(WRITE).is_some() {
+        fs::write(FILE, &text).unwrap();
+    }
+    let committed = fs::read_to_string(FILE).unwrap_or_default();
+    assert_eq!(text, committed, "{WRITE}=1 cargo test -p certkeep --test cli help writes {FILE} anew");
+}

@@ -1,0 +1,15 @@
+//! The real program as a process: what its user types, reads and sees.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "this crate is test code: what goes wrong here fails the test at once"
+)]
+mod client;
+mod config;
+mod demo;
+mod discretion;
+mod help;
+mod process;
+mod serve;
