@@ -49,7 +49,10 @@ pub(crate) async fn measure(certkeep: &Path) {
     let (quiet, flooded) = (median(quiet) * 1e6, median(flooded) * 1e6);
     println!("\n| what | measured |\n|---|---|");
     println!("| wrong posts | {POSTS} from {ADDRESSES} addresses in {seconds:.0} s |");
-    println!("| second client, median of `certificate/list` | quiet {quiet:.0} µs, flooded {flooded:.0} µs: {:.2} |", flooded / quiet);
+    println!(
+        "| second client, median of `certificate/list` | quiet {quiet:.0} µs, flooded {flooded:.0} µs: {:.2} |",
+        flooded / quiet
+    );
     println!("| growth of the log | {:.1} KiB |", log as f64 / 1024.0);
     println!("| growth of the data folder | {:.1} KiB |", disk as f64 / 1024.0);
 }
@@ -76,7 +79,8 @@ async fn post(server: SocketAddr, from: IpAddr, count: usize) {
     socket.bind(SocketAddr::new(from, 0)).expect("an address of loopback");
     let mut stream = socket.connect(server).await.expect("a connection");
     let body = r#"{"refresh_token":"aaaabbbbccccddddeeeeffffgggghhhh"}"#;
-    let request = format!("POST /openapi/v1.0/refresh_token HTTP/1.1\r\nhost: pbx\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let request =
+        format!("POST /openapi/v1.0/refresh_token HTTP/1.1\r\nhost: pbx\r\ncontent-length: {}\r\n\r\n{body}", body.len());
     let mut buffer = vec![0; 4096];
     for _ in 0..count {
         stream.write_all(request.as_bytes()).await.expect("written");

@@ -89,7 +89,8 @@ async fn apply(service: &Service, world: &World, name: &str) -> f64 {
     });
     let created = service.post("certificate/create", &body).await;
     assert_eq!(created["errcode"], 0, "{created}");
-    let list: Value = serde_json::from_str(&service.get("certificate/list", "&sort_by=id&order_by=desc&page_size=1").await).expect("JSON");
+    let list: Value =
+        serde_json::from_str(&service.get("certificate/list", "&sort_by=id&order_by=desc&page_size=1").await).expect("JSON");
     let id = list["certificate_list"][0]["id"].clone();
     loop {
         let answer: Value = serde_json::from_str(&service.get("certificate/get", &format!("&id={id}")).await).expect("JSON");
@@ -134,7 +135,12 @@ impl World {
         );
         let put = r#"r="{\"name\":\"$n\",\"type\":\"TXT\",\"ttl\":1,\"changetype\":\"REPLACE\",\"records\":[{\"content\":\"\\\"$v\\\"\",\"disabled\":false}]}""#;
         let take = r#"r="{\"name\":\"$n\",\"type\":\"TXT\",\"changetype\":\"DELETE\"}""#;
-        self.script("uacme-hook", &format!("[ \"$2\" = dns-01 ] || exit 1\nn=_acme-challenge.$3. v=$5\ncase $1 in begin) {put};; *) {take};; esac\n{patch}\n"));
+        self.script(
+            "uacme-hook",
+            &format!(
+                "[ \"$2\" = dns-01 ] || exit 1\nn=_acme-challenge.$3. v=$5\ncase $1 in begin) {put};; *) {take};; esac\n{patch}\n"
+            ),
+        );
         self.script("certbot-auth", &format!("n=_acme-challenge.$CERTBOT_DOMAIN. v=$CERTBOT_VALIDATION\n{put}\n{patch}\n"));
         self.script("certbot-cleanup", &format!("n=_acme-challenge.$CERTBOT_DOMAIN.\n{take}\n{patch}\n"));
         let mut account = self.in_namespace("uacme");

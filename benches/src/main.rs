@@ -1,7 +1,12 @@
 //! What certkeep's speed and size are measured with: each number beside a peer's, taken in the same run.
 //!
 //! `benches/run` builds and starts it; `docs/performance.md` holds the last tables.
-#![expect(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a measurement that cannot be taken ends the run")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a measurement that cannot be taken ends the run"
+)]
 
 mod flood;
 mod inventory;

@@ -19,11 +19,8 @@ pub(crate) struct Service {
 
 /// Makes a client in the data folder; answers its id and secret.
 pub(crate) fn add_client(certkeep: &Path, folder: &Path) -> (String, String) {
-    let output = Command::new(certkeep)
-        .args(["client", "add", "bench", "--json", "--data"])
-        .arg(folder)
-        .output()
-        .expect("certkeep runs");
+    let output =
+        Command::new(certkeep).args(["client", "add", "bench", "--json", "--data"]).arg(folder).output().expect("certkeep runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let client: Value = serde_json::from_slice(&output.stdout).expect("an object");
     let field = |name: &str| client[name].as_str().expect("a text").to_owned();
@@ -44,7 +41,11 @@ impl Service {
             command.arg("--config").arg(config);
         }
         let began = Instant::now();
-        let mut child = command.stdout(Stdio::piped()).stderr(std::fs::File::create(log_of(folder)).expect("a log")).spawn().expect("certkeep starts");
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(std::fs::File::create(log_of(folder)).expect("a log"))
+            .spawn()
+            .expect("certkeep starts");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
         let ready_after = began.elapsed();

@@ -64,9 +64,7 @@ impl DnsName {
     /// Whether this name is `zone` itself or lies below it, by whole labels.
     pub fn is_within(&self, zone: &str) -> bool {
         let zone = zone.strip_suffix('.').unwrap_or(zone);
-        self.0
-            .strip_suffix(zone)
-            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        self.0.strip_suffix(zone).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     }
 }
 

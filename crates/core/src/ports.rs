@@ -1,13 +1,18 @@
 //! What the engine asks of its adapters. Each port is a small trait that is safe to use as `dyn`.
+mod clients;
 mod dns;
+mod inventory;
+mod issuances;
 mod issuer;
 mod store;
 
+pub use clients::{BlockSubject, ClientChange, Clients, Opening, Rotation};
 pub use dns::{DnsProvider, DnsProviders, Propagation, Resolver};
+pub use inventory::{
+    Certificates, Change, ChangeError, CreateError, DeleteError, NewCertificate, NewServer, Upload, Uploads, UsedUpload, Version,
+};
+pub use issuances::{Issuances, Outcome};
 pub use issuer::{
     Authorization, AuthorizationStatus, CertificateAuthority, Challenge, ExternalAccount, Issuer, Order, OrderStatus,
 };
-pub use store::{
-    BlockSubject, Certificates, Change, ChangeError, ClientChange, Clients, CreateError, DeleteError, Issuances, NewCertificate,
-    NewServer, Opening, Outcome, Rotation, Settings, Store, StoreError, Upload, Uploads, UsedUpload, Version,
-};
+pub use store::{Settings, Store, StoreError};

@@ -306,9 +306,7 @@ impl Run {
         self.keep_lease(LEASE_MARGIN).await?;
         self.take_down().await;
         let failures = self.engine.store().failures_in_a_row(self.issuance.certificate).await?.saturating_add(1);
-        let again = failure
-            .is_retried()
-            .then(|| retry_at(self.engine.now(), failures, failure.not_before, draw()));
+        let again = failure.is_retried().then(|| retry_at(self.engine.now(), failures, failure.not_before, draw()));
         tracing::warn!(
             issuance = self.issuance.id.0,
             names = self.issuance.application.names.first(),

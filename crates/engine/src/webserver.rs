@@ -35,7 +35,9 @@ pub(crate) async fn load(ports: &Ports) -> Result<Served, UseCaseError> {
         match version(ports, CertificateId(id)).await {
             Ok(served) => return Ok(served),
             // A service without any HTTPS helps nobody.
-            Err(error) => tracing::error!(id, error = &error as &dyn std::error::Error, "serving the default certificate instead"),
+            Err(error) => {
+                tracing::error!(id, error = &error as &dyn std::error::Error, "serving the default certificate instead")
+            }
         }
     }
     default(ports).await

@@ -15,10 +15,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("certkeep-sandbox", &[]),
     ("certkeep-testkit", &["certkeep-core"]),
     ("certkeep-benches", &["certkeep-core", "certkeep-store", "certkeep-testkit"]),
-    (
-        "certkeep",
-        &["certkeep-acme", "certkeep-core", "certkeep-dns", "certkeep-engine", "certkeep-sandbox", "certkeep-store"],
-    ),
+    ("certkeep", &["certkeep-acme", "certkeep-core", "certkeep-dns", "certkeep-engine", "certkeep-sandbox", "certkeep-store"]),
 ];
 
 /// Which rooms may use a library that talks to the outside.

@@ -35,7 +35,8 @@ fn no_source_file_is_longer_than_it_may_be() {
 #[test]
 fn no_file_names_a_machine_or_a_registry() {
     // Put together here, so that this file does not name them itself.
-    let words = [["/wo", "rk/"], ["/ro", "ot/"], ["crates", ".io/"], ["py", "pi.org"], ["registry.np", "mjs"], ["deb.deb", "ian.org"]];
+    let words =
+        [["/wo", "rk/"], ["/ro", "ot/"], ["crates", ".io/"], ["py", "pi.org"], ["registry.np", "mjs"], ["deb.deb", "ian.org"]];
     let words: Vec<String> = words.iter().map(|parts| parts.concat()).collect();
     let mut found = Vec::new();
     for (name, text) in files() {

@@ -7,9 +7,7 @@ use certkeep_core::failure::Failure;
 use certkeep_core::issuance::{AcmeAccount, TxtRecord, Zone};
 use certkeep_core::material::Chain;
 use certkeep_core::name::DnsName;
-use certkeep_core::ports::{
-    CertificateAuthority, DnsProvider, DnsProviders, Issuer, Order, Propagation, Resolver,
-};
+use certkeep_core::ports::{CertificateAuthority, DnsProvider, DnsProviders, Issuer, Order, Propagation, Resolver};
 use certkeep_core::provider::{Descriptor, Parameters};
 use certkeep_engine::Ports;
 use tokio::sync::Notify;
@@ -136,7 +134,13 @@ impl Issuer for Ca {
         self.1.around(self.0.validate(ca, account, order_url, challenges)).await
     }
 
-    async fn issue(&self, ca: &CertificateAuthority, account: &AcmeAccount, order_url: &str, csr: &[u8]) -> Result<Chain, Failure> {
+    async fn issue(
+        &self,
+        ca: &CertificateAuthority,
+        account: &AcmeAccount,
+        order_url: &str,
+        csr: &[u8],
+    ) -> Result<Chain, Failure> {
         self.1.around(self.0.issue(ca, account, order_url, csr)).await
     }
 }

@@ -36,7 +36,8 @@ async fn a_name_in_another_script_is_applied_for_in_a_labels() {
 async fn ten_applications_at_once_in_one_zone() {
     let house = House::new(Options::default()).await;
     let running = house.start().await;
-    let ids = join_all((0..10).map(|n| running.apply(Box::leak(format!("pbx{n}.example.com").into_boxed_str()), house.input()))).await;
+    let ids =
+        join_all((0..10).map(|n| running.apply(Box::leak(format!("pbx{n}.example.com").into_boxed_str()), house.input()))).await;
     for id in ids {
         running.issued(id).await;
     }

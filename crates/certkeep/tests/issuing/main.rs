@@ -1,4 +1,11 @@
 //! Issuances from the command to the certificate: the engine on its real adapters, against the sandbox's CA and DNS.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "this crate is test code: what goes wrong here fails the test at once"
+)]
 mod failing;
 mod halting;
 mod house;

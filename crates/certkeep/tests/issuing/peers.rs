@@ -72,7 +72,8 @@ async fn ten_applications_at_once_in_one_zone_of_powerdns() {
     let server = PowerDns::start(&["example.test"]).await;
     let router = DnsRouter::start([("example.test", server.dns_addr())]).await;
     let at = AtPebble::start(router, |options| options).await;
-    let names: Vec<String> = (0..9).map(|n| format!("pbx{n}.example.test")).chain(["*.example.test,example.test".to_owned()]).collect();
+    let names: Vec<String> =
+        (0..9).map(|n| format!("pbx{n}.example.test")).chain(["*.example.test,example.test".to_owned()]).collect();
     join_all(names.iter().map(|name| at.get(name, "pdns", pdns(&server)))).await;
     for name in &names {
         let base = name.rsplit(',').next().unwrap();

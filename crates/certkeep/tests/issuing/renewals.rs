@@ -23,7 +23,8 @@ async fn a_certificate_of_sixty_seconds_is_renewed_at_half_of_its_life_and_serve
     assert_eq!(first, running.store.current_version(id).await.unwrap().unwrap().chain);
 
     house.clock.advance(SignedDuration::from_secs(31));
-    running.apply("waker.example.com", house.input()).await;
+    let waker = running.apply("waker.example.com", house.input()).await;
+    running.issued(waker).await;
     tokio::time::timeout(PATIENCE, served.changed()).await.expect("a renewal").unwrap();
     let second = served.borrow_and_update().chain.clone();
     assert_ne!(first, second);

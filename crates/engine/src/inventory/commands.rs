@@ -84,9 +84,8 @@ pub(crate) fn application(
         return Err(UseCaseError::Invalid(vec![Invalid::new("dns_provider", "unsupported", why.clone())]));
     }
     let auth = input.auth.unwrap_or_default();
-    let parameters = descriptor
-        .parameters(&auth)
-        .map_err(|problems| UseCaseError::Invalid(problems.iter().map(Invalid::from).collect()))?;
+    let parameters =
+        descriptor.parameters(&auth).map_err(|problems| UseCaseError::Invalid(problems.iter().map(Invalid::from).collect()))?;
     // A value that can never work is told at once rather than at the first issuance.
     providers.connect(&flag, &parameters).map_err(|failure| {
         let field = failure.evidence.subject.clone().unwrap_or_else(|| "auth_info_list".to_owned());

@@ -22,7 +22,11 @@ impl Run {
         let records = match self.engine.store().records(self.issuance.id).await {
             Ok(records) => records,
             Err(error) => {
-                tracing::warn!(issuance = self.issuance.id.0, error = &error as &dyn std::error::Error, "records not removed yet");
+                tracing::warn!(
+                    issuance = self.issuance.id.0,
+                    error = &error as &dyn std::error::Error,
+                    "records not removed yet"
+                );
                 return;
             }
         };
@@ -30,7 +34,11 @@ impl Run {
         match tokio::time::timeout(REMOVAL_DEADLINE, all).await {
             Ok(noted) => {
                 for error in noted.into_iter().filter_map(Result::err) {
-                    tracing::warn!(issuance = self.issuance.id.0, error = &error as &dyn std::error::Error, "journal not written");
+                    tracing::warn!(
+                        issuance = self.issuance.id.0,
+                        error = &error as &dyn std::error::Error,
+                        "journal not written"
+                    );
                 }
             }
             Err(_) => tracing::warn!(issuance = self.issuance.id.0, "the removal of records takes long and is left for later"),

@@ -62,7 +62,7 @@ pub(super) async fn start_due(store: &SqliteStore, now: Timestamp, limit: u32) -
                     .await
                     .map_err(&doing)?;
             }
-            Err(e) => give_up(&mut tx, certificate, &e).await?,
+            Err(e) => give_up(&mut tx, certificate, &unreadable("read the application", &e)).await?,
         }
     }
     tx.commit().await.map_err(&doing)?;
@@ -99,20 +99,24 @@ async fn begin(
     Ok(())
 }
 
-/// An entry whose application cannot be read must not stop the others for ever: it fails, for a person to see.
-async fn give_up(db: &mut SqliteConnection, certificate: i64, why: &StoreError) -> Result<(), StoreError> {
-    tracing::error!(certificate, error = why as &dyn std::error::Error, "an application cannot be read back");
-    let failure = Failure::new(Code::Internal, "read the application").fact(why.to_string());
+/// What is shown of a row that cannot be read back: which one it is, and nothing of what it holds.
+fn unreadable(doing: &'static str, why: &StoreError) -> Failure {
+    tracing::error!(doing, error = why as &dyn std::error::Error, "a row cannot be read back");
+    Failure::new(Code::Internal, doing).fact(why.to_string())
+}
+
+/// An entry whose issuance cannot begin or go on must not stop the others for ever: it fails, for a person to see.
+async fn give_up(db: &mut SqliteConnection, certificate: i64, failure: &Failure) -> Result<(), StoreError> {
     sqlx::query(
         "UPDATE certificates SET status = 'issuance_fail', failure_code = $2, failure = $3, next_issuance_at = NULL
          WHERE id = $1",
     )
     .bind(certificate)
     .bind(i64::from(failure.code.number()))
-    .bind(to_json("certificates", certificate, &failure)?)
+    .bind(to_json("certificates", certificate, failure)?)
     .execute(db)
     .await
-    .map_err(unavailable("begin an issuance"))?;
+    .map_err(unavailable("give an entry up"))?;
     Ok(())
 }
 
@@ -165,36 +169,43 @@ pub(super) async fn lease(store: &SqliteStore, now: Timestamp, until: Timestamp,
         .map_err(unavailable("lease issuances"))?;
     let mut leases = Vec::with_capacity(rows.len());
     for row in rows {
-        let id = row.id;
+        let (id, fence) = (row.id, row.fence);
         match row.lease(store.sealer()) {
             Ok(lease) => leases.push(lease),
             // It must neither stop the others nor be looked at for ever.
-            Err(e) => abandon(store, id, &e).await?,
+            Err(e) => abandon(store, id, fence, &unreadable("read the issuance", &e)).await?,
         }
     }
     leases.sort_by_key(|lease| lease.issuance.id);
     Ok(leases)
 }
 
-/// Ends an issuance that cannot be read back: its entry fails, for a person to see.
-async fn abandon(store: &SqliteStore, id: i64, why: &StoreError) -> Result<(), StoreError> {
+/// Ends an issuance that cannot be read back, unless somebody else has leased it since: its entry fails, for a person
+/// to see.
+async fn abandon(store: &SqliteStore, id: i64, fence: i64, failure: &Failure) -> Result<(), StoreError> {
     let doing = unavailable("abandon an issuance");
     let mut tx = store.write().await.map_err(&doing)?;
-    let certificate: i64 =
-        sqlx::query_scalar("UPDATE issuances SET step = $2, due_at = NULL WHERE id = $1 RETURNING certificate_id")
-            .bind(id)
-            .bind(Step::Failed.as_str())
-            .fetch_one(&mut *tx)
-            .await
-            .map_err(&doing)?;
+    let certificate: Option<i64> = sqlx::query_scalar(
+        "UPDATE issuances
+         SET step = $3, failure = $4, sealed_key = NULL, csr = NULL, chain = NULL, due_at = NULL
+         WHERE id = $1 AND fence = $2 AND due_at IS NOT NULL
+         RETURNING certificate_id",
+    )
+    .bind(id)
+    .bind(fence)
+    .bind(Step::Failed.as_str())
+    .bind(to_json(TABLE, id, failure)?)
+    .fetch_optional(&mut *tx)
+    .await
+    .map_err(&doing)?;
+    let Some(certificate) = certificate else { return Ok(()) };
     sqlx::query("UPDATE challenge_records SET due_at = COALESCE(again_at, 0) WHERE issuance_id = $1")
         .bind(id)
         .execute(&mut *tx)
         .await
         .map_err(&doing)?;
-    give_up(&mut tx, certificate, why).await?;
-    tx.commit().await.map_err(&doing)?;
-    Ok(())
+    give_up(&mut tx, certificate, failure).await?;
+    tx.commit().await.map_err(&doing)
 }
 
 pub(super) async fn save(store: &SqliteStore, issuance: &Issuance, fence: Fence, until: Timestamp) -> Result<(), StoreError> {

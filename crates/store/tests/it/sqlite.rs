@@ -1,6 +1,7 @@
-//! What is SQLite's own: files, keys, locks, schema, query plans.
+//! What is SQLite's own: files, keys, locks, schema, query plans, damaged rows.
 mod files;
 mod keys;
+mod unreadable;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -38,7 +38,9 @@ impl From<UseCaseError> for Refused {
             UseCaseError::InUse => Refused::new(ErrCode::ConnectionRelationExisted).saying(error.to_string()),
             UseCaseError::Internal(_) | UseCaseError::Store(_) => fault(&error),
             UseCaseError::Invalid(problems) => invalid(problems),
-            UseCaseError::LimitReached { .. } | UseCaseError::TooManyUploads(_) => Refused::new(ErrCode::MaxLimitationExceeded).saying(error.to_string()),
+            UseCaseError::LimitReached { .. } | UseCaseError::TooManyUploads(_) => {
+                Refused::new(ErrCode::MaxLimitationExceeded).saying(error.to_string())
+            }
             UseCaseError::NotFound | UseCaseError::UploadNotFound => {
                 Refused::new(ErrCode::DataNotFound).saying(error.to_string())
             }

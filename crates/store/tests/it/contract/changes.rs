@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use certkeep_core::certificate::{ApplyStatus, CertificateId, Kind};
 use certkeep_core::failure::{Code, Failure};
-use certkeep_core::ports::{Change, ChangeError, DeleteError, Outcome, Store, UsedUpload};
+use certkeep_core::ports::{Change, ChangeError, DeleteError, Outcome, Store, Upload, UsedUpload};
 use jiff::Timestamp;
 
 use crate::fixtures::{application, applied, at, entry, leased, renewed, server, status, trusted, uploaded, version};
@@ -110,6 +110,22 @@ pub(crate) async fn a_refused_change_changes_nothing(store: Arc<dyn Store>) {
     assert!(matches!(store.change(id, &change, at(0)).await, Err(ChangeError::UploadGone)));
     assert_eq!(entry(&store, id).await, before);
     assert!(matches!(store.change(CertificateId(99), &change, at(0)).await, Err(ChangeError::NotFound)));
+}
+
+pub(crate) async fn changing_does_not_use_up_what_was_uploaded_since(store: Arc<dyn Store>) {
+    let id = store.create(&uploaded("a.pem")).await.unwrap();
+    let content = secrecy::SecretSlice::from(b"later".to_vec());
+    let later = Upload { kind: Kind::Server, name: "b.pem".into(), content, password: None, kept: at(20) };
+    assert!(store.keep_upload(&later, 10).await.unwrap());
+    let using = |second: i64| Change {
+        version: Some(version("b.example.com", at(900))),
+        upload: Some(UsedUpload { kind: Kind::Server, name: "b.pem".into(), kept: at(second) }),
+        ..Change::default()
+    };
+    assert!(matches!(store.change(id, &using(10), at(30)).await, Err(ChangeError::UploadGone)));
+    assert!(store.upload(Kind::Server, "b.pem", at(0)).await.unwrap().is_some());
+    store.change(id, &using(20), at(30)).await.unwrap();
+    assert!(store.upload(Kind::Server, "b.pem", at(0)).await.unwrap().is_none());
 }
 
 pub(crate) async fn an_entry_that_is_issuing_is_busy(store: Arc<dyn Store>) {

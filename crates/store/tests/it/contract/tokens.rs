@@ -79,11 +79,11 @@ pub(crate) async fn revoking_frees_a_slot_and_kills_both_tokens_at_once(store: A
     assert_eq!(fill(&store, key, 10).await, 1);
 }
 
-pub(crate) async fn revoking_twice_is_no_error_and_unknown_is_false(store: Arc<dyn Store>) {
+pub(crate) async fn revoking_tells_whose_it_was_twice_too(store: Arc<dyn Store>) {
     let key = client(&store).await;
     assert!(open(&store, key, &pair("a", 0), 0).await);
     for second in [10, 20] {
-        assert!(store.revoke_session(&pair("a", 0).access, at(second)).await.unwrap().is_some());
+        assert_eq!(store.revoke_session(&pair("a", 0).access, at(second)).await.unwrap(), Some(key));
     }
     assert_eq!(store.revoke_session(&pair("b", 0).access, at(0)).await.unwrap(), None);
     assert_eq!(store.revoke_session(&pair("a", 0).refresh, at(0)).await.unwrap(), None);
@@ -188,6 +188,7 @@ pub(crate) async fn rotating_from_elsewhere_changes_nothing(store: Arc<dyn Store
     assert!(open(&store, key, &pair("a", 0), 0).await);
     assert_eq!(turn(&store, &pair("a", 0), &pair("b", 10), 10).await, Rotation::Forbidden);
     assert!(is_live(&store, &pair("a", 0), 100).await);
+    assert_eq!(store.session(&pair("b", 10).access).await.unwrap(), None);
 }
 
 pub(crate) async fn rotating_an_ended_session_needs_a_slot(store: Arc<dyn Store>) {

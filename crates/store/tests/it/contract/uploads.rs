@@ -24,7 +24,7 @@ async fn content(store: &Arc<dyn Store>, kind: Kind, since: i64) -> Option<Vec<u
 pub(crate) async fn an_upload_is_read_back(store: Arc<dyn Store>) {
     assert!(store.keep_upload(&upload(Kind::Server, &[0, 255, 7], Some("pä ss"), 10), 10).await.unwrap());
     let found = store.upload(Kind::Server, "a.pem", at(0)).await.unwrap().unwrap();
-    assert_eq!((found.kind, found.name.as_str()), (Kind::Server, "a.pem"));
+    assert_eq!((found.kind, found.name.as_str(), found.kept), (Kind::Server, "a.pem", at(10)));
     assert_eq!(found.content.expose_secret(), [0, 255, 7]);
     assert_eq!(found.password.unwrap().expose_secret(), "pä ss");
     assert!(store.upload(Kind::Server, "b.pem", at(0)).await.unwrap().is_none());

@@ -1,0 +1,81 @@
+//! The part of the store that holds issuances, their records, and accounts at CAs.
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::inventory::Version;
+use super::store::StoreError;
+use crate::certificate::CertificateId;
+use crate::failure::Failure;
+use crate::issuance::{AcmeAccount, ChallengeRecord, Fence, Issuance, IssuanceId, Lease, RecordId};
+
+/// How an issuance ended.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// It failed; the entry keeps what it holds and is tried again at the instant given, or never.
+    Failed(Failure, Option<Timestamp>),
+    /// The version is the entry's current one from now on, and it is renewed at the instant given.
+    Issued(Box<Version>, Timestamp),
+}
+
+/// Issuances, their records, and due work.
+#[async_trait]
+pub trait Issuances: Send + Sync {
+    /// Begins an issuance for up to `limit` entries whose next one is due and which have none; makes them `issuing`.
+    /// Answers how many.
+    async fn start_due(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError>;
+
+    /// Leases up to `limit` unfinished issuances that nobody holds, until the instant given.
+    async fn lease(&self, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<Lease>, StoreError>;
+
+    /// Saves an issuance as it is and prolongs the lease.
+    ///
+    /// # Errors
+    /// `LeaseLost` when the fence no longer holds; then nothing is written.
+    async fn save(&self, issuance: &Issuance, fence: Fence, until: Timestamp) -> Result<(), StoreError>;
+
+    /// Hands a lease back, so that the issuance may be leased at once, or not before `again`.
+    async fn release(&self, id: IssuanceId, fence: Fence, again: Option<Timestamp>) -> Result<(), StoreError>;
+
+    /// Writes records into the journal, before they are created; answers them with their numbers.
+    async fn journal(&self, records: Vec<ChallengeRecord>, fence: Fence) -> Result<Vec<ChallengeRecord>, StoreError>;
+
+    /// Saves what the provider's `add` answered.
+    async fn record_added(&self, id: RecordId, handle: &serde_json::Value) -> Result<(), StoreError>;
+
+    /// The journalled records of an issuance.
+    async fn records(&self, issuance: IssuanceId) -> Result<Vec<ChallengeRecord>, StoreError>;
+
+    /// Takes a record out of the journal: it is surely gone.
+    async fn record_removed(&self, id: RecordId) -> Result<(), StoreError>;
+
+    /// Ends an issuance, the entry's new state and version in the same transaction.
+    ///
+    /// # Errors
+    /// `LeaseLost` when the fence no longer holds; then nothing is written.
+    async fn finish(&self, issuance: &Issuance, fence: Fence, outcome: &Outcome) -> Result<(), StoreError>;
+
+    /// How many issuances of the entry failed in a row, until now.
+    async fn failures_in_a_row(&self, id: CertificateId) -> Result<u32, StoreError>;
+
+    /// The last failure of the entry, with its evidence.
+    async fn last_failure(&self, id: CertificateId) -> Result<Option<Failure>, StoreError>;
+
+    /// Records of finished or deleted issuances that are due for removal.
+    async fn due_removals(&self, now: Timestamp, limit: u32) -> Result<Vec<ChallengeRecord>, StoreError>;
+
+    /// Whether an issuance that still runs, another than this record's, has journalled the same value at the same name:
+    /// a CA may hand the same pending authorization to both (RFC 8555 §7.1.4), and the record has to stay for the other.
+    async fn is_wanted_elsewhere(&self, record: &ChallengeRecord) -> Result<bool, StoreError>;
+
+    /// Remembers that a removal failed; it is due again at the instant given.
+    async fn removal_failed(&self, id: RecordId, again: Timestamp) -> Result<(), StoreError>;
+
+    /// The earliest instant at which any work is due: an issuance to begin, one to go on with, a record to remove.
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// The account at a CA.
+    async fn acme_account(&self, directory: &str) -> Result<Option<AcmeAccount>, StoreError>;
+
+    /// Keeps an account; one directory has one account.
+    async fn keep_acme_account(&self, account: &AcmeAccount) -> Result<(), StoreError>;
+}
