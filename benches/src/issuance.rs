@@ -184,7 +184,7 @@ fn lego() -> Peer {
         command.args(["-d", domain, "run"]);
         command
     };
-    Peer { name: "lego", command: command }
+    Peer { name: "lego", command }
 }
 
 fn uacme() -> Peer {
@@ -194,7 +194,7 @@ fn uacme() -> Peer {
         command.arg("-h").arg(world.path("uacme-hook")).args(["issue", domain]);
         command
     };
-    Peer { name: "uacme", command: command }
+    Peer { name: "uacme", command }
 }
 
 fn certbot() -> Peer {
@@ -210,5 +210,5 @@ fn certbot() -> Peer {
         command.arg("--manual-cleanup-hook").arg(world.path("certbot-cleanup")).args(["-d", domain]);
         command
     };
-    Peer { name: "certbot", command: command }
+    Peer { name: "certbot", command }
 }

@@ -103,7 +103,7 @@ pub trait Clients: Send + Sync {
     async fn revoke_session(&self, access: &Digest, now: Timestamp) -> Result<Option<ClientKey>, StoreError>;
 
     /// Counts a failed login; answers until when the subject is blocked, once `max` failed in a row. A failure while
-    /// blocked prolongs the block.
+    /// blocked prolongs the block, at most once a second.
     async fn failed_login(
         &self,
         subject: &BlockSubject,

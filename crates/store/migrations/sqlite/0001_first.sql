@@ -110,6 +110,8 @@ CREATE TABLE challenge_records (
     due_at BIGINT
 );
 CREATE INDEX challenge_records_of ON challenge_records (issuance_id, id);
+-- Whether a running issuance wants a value that another leaves behind.
+CREATE INDEX challenge_records_wanted ON challenge_records (record_name, record_value) WHERE due_at IS NULL;
 CREATE INDEX challenge_records_due ON challenge_records (due_at, id) WHERE due_at IS NOT NULL;
 
 -- Row: <kind>/<name>.
