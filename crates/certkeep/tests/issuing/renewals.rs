@@ -1,7 +1,7 @@
 //! A certificate is replaced before it ends, whatever its life, and the old one serves until then.
 use std::time::Duration;
 
-use certkeep_core::certificate::{ApplyStatus, Kind, Origin};
+use certkeep_core::certificate::{Kind, Origin};
 use certkeep_core::ports::Certificates;
 use certkeep_engine::inventory::Create;
 use certkeep_sandbox::Options;
@@ -28,12 +28,8 @@ async fn a_certificate_of_sixty_seconds_is_renewed_at_half_of_its_life_and_serve
     tokio::time::timeout(PATIENCE, served.changed()).await.expect("a renewal").unwrap();
     let second = served.borrow_and_update().chain.clone();
     assert_ne!(first, second);
-    let renewed = eventually(PATIENCE, "the entry to tell of the renewal", || async {
-        let renewed = running.engine.certificate(id).await.unwrap();
-        (renewed.expiration() > entry.expiration()).then_some(renewed)
-    })
-    .await;
-    assert_eq!(server(&renewed).status, ApplyStatus::IssuanceSuccess);
+    let renewed = running.issued(id).await;
+    assert!(renewed.expiration() >= entry.expiration());
     assert_eq!(house.sandbox.txt_records(), []);
     running.stop().await;
 }
