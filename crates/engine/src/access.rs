@@ -241,7 +241,7 @@ fn looks_like_token(text: &str) -> bool {
     text.len() == TOKEN_LENGTH && text.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
-/// A random text of [`TOKEN_LENGTH`] alphanumerics, about 190 bits.
+/// A random text of 32 alphanumerics, about 190 bits.
 ///
 /// # Errors
 /// The system's source of randomness failed.
