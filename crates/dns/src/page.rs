@@ -118,14 +118,12 @@ pub struct Http {
 
 /// A signature and its key.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Sign {
     /// How.
     pub by: Signer,
-    /// The public half of the key, a template.
-    pub id: String,
-    /// The secret half of the key, a template.
-    pub secret: String,
+    /// The signer's parameters, templates.
+    #[serde(flatten)]
+    pub with: BTreeMap<String, String>,
 }
 
 /// Expressions over an answer that is an error.

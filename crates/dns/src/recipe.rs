@@ -35,7 +35,7 @@ pub(crate) use self::endpoint::Endpoint;
 use self::template::Scope;
 use crate::page::{Http, Page};
 use crate::registry::{Account, Locks};
-use crate::sign::{Signer, SigningKey};
+use crate::sign::{InvalidKey, RequestSigner};
 
 /// What all recipes share.
 pub(crate) struct Shared {
@@ -56,7 +56,7 @@ pub(crate) struct Recipe {
     scope: Scope,
     /// The headers of every call.
     headers: HeaderMap,
-    signer: Option<(Signer, SigningKey)>,
+    signer: Option<Box<dyn RequestSigner>>,
     blank: Blank,
 }
 
@@ -106,8 +106,12 @@ impl Recipe {
         let signer = match &http.sign {
             None => None,
             Some(sign) => {
-                let render = |source: &str| template::text(source, &scope).map_err(|error| unrendered(&blank, error));
-                Some((sign.by, SigningKey { id: render(&sign.id)?, secret: render(&sign.secret)?.into() }))
+                let given = exchange::rendered(&sign.with, &scope).map_err(|error| unrendered(&blank, error))?;
+                let invalid = |invalid: InvalidKey| {
+                    let source = sign.with.get(invalid.parameter).map_or("", String::as_str);
+                    refused(format!("{} {}", named_in(source), invalid.problem))
+                };
+                Some(sign.by.ready(&given.into_iter().collect()).map_err(invalid)?)
             }
         };
         let server = endpoint.server();

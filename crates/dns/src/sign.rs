@@ -1,27 +1,134 @@
-//! Requests that must be signed. A signer is a few lines over the finished request; it has never seen a page.
+//! Requests that must be signed, and assertions that stand in a login for a password.
+//!
+//! A signer is a few lines over the finished request. It has never seen a page: what a page says arrives as [`Given`],
+//! time and chance as [`Moment`]. What a key is made of is looked at once, before the first request ([`Signer::ready`]).
+//!
+//! A page names its signer in `[http]`, or in the one call that is signed, and gives its parameters beside it, each a
+//! template: `sign = { by = "aws", id = "{{ AccessKeyId }}", secret = "{{ SecretAccessKey }}", … }`.
+//!
+//! | `by` | for | parameters besides `id` and `secret` | vectors from |
+//! |---|---|---|---|
+//! | `aliyun` | Alibaba Cloud, V3 | | the vendor |
+//! | `aliyun-rpc` | Alibaba Cloud, RPC (HMAC-SHA1) | | the vendor |
+//! | `aurora` | Aurora DNS | | Python |
+//! | `aws` | AWS SigV4: Route 53, Lightsail, VinylDNS | `region`, `service` | the vendor's suite |
+//! | `baidu` | Baidu AI Cloud, `bce-auth-v1` | | bceauth |
+//! | `constellix` | Constellix v1 | | Python |
+//! | `dnsmadeeasy` | DNS Made Easy | | the vendor |
+//! | `edgegrid` | Akamai (`id`, `secret`: the client's) | `token`: the access token | the vendor's test data |
+//! | `exoscale` | Exoscale v2 | | the vendor |
+//! | `huawei` | Huawei Cloud | | the vendor's SDK |
+//! | `iij` | IIJ DO service | | Python |
+//! | `jwt` | HyperOne: a token with every call | those of `jwt` below; no `id`, no `secret` | RFC 7515 |
+//! | `nearlyfreespeech` | NearlyFreeSpeech.NET (`id`: the login) | | lego |
+//! | `nifcloud` | NIFCLOUD | | Python |
+//! | `oracle` | Oracle Cloud (`id`: tenancy/user/fingerprint) | `key`: PEM; no `secret` | the vendor, OpenSSL |
+//! | `ovh` | OVHcloud (`id`, `secret`: the application's) | `token`: the consumer key | OpenSSL |
+//! | `tencent` | Tencent Cloud, TC3 | `service` | the vendor |
+//! | `transip` | TransIP's login | `key`: PEM; no `id`, no `secret` | OpenSSL |
+//! | `volcengine` | Volcano Engine | `region`, `service` | Python |
+//! | `websupport` | Websupport, Active24 | | lego |
+//!
+//! Headers of the page are signed where the vendor has them signed: a session token of AWS is such a header,
+//! `X-Amz-Security-Token`.
+//!
+//! An assertion is named in `[login]`, where templates then know it as `assertion`:
+//! `assertion = { by = "jwt", key = "…", iss = "…", aud = "…" }`. Parameters of `jwt`: `key` (RSA, PEM), `iss`, `aud`, and
+//! perhaps `sub`, `scope`, `kid`, `alg` (`RS256`, unless it is `PS256`) and `life` (3600 seconds).
 mod aliyun;
+mod aws;
+mod baidu;
+mod canonical;
+mod dated;
+mod edgegrid;
+mod exoscale;
+mod huawei;
+mod jwt;
+mod key;
+mod oracle;
+mod ovh;
+mod tencent;
+mod transip;
 
 use jiff::Timestamp;
-use reqwest::header::{HeaderMap, InvalidHeaderValue};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
+use self::key::Pair;
+pub use self::key::{Given, InvalidKey};
+
 /// A way to sign, as a page names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Signer {
     /// Alibaba Cloud, signature method V3 (`ACS3-HMAC-SHA256`).
     Aliyun,
+    /// Alibaba Cloud, the signature of RPC interfaces (HMAC-SHA1).
+    AliyunRpc,
+    /// Aurora DNS.
+    Aurora,
+    /// AWS Signature Version 4.
+    Aws,
+    /// Baidu AI Cloud (`bce-auth-v1`).
+    Baidu,
+    /// Constellix.
+    Constellix,
+    /// DNS Made Easy.
+    Dnsmadeeasy,
+    /// Akamai EdgeGrid (`EG1-HMAC-SHA256`).
+    Edgegrid,
+    /// Exoscale (`EXO2-HMAC-SHA256`).
+    Exoscale,
+    /// Huawei Cloud (`SDK-HMAC-SHA256`).
+    Huawei,
+    /// IIJ DO service.
+    Iij,
+    /// A token of its own for every request, as a Bearer.
+    Jwt,
+    /// NearlyFreeSpeech.NET.
+    Nearlyfreespeech,
+    /// NIFCLOUD (`NIFTY3-HTTPS`).
+    Nifcloud,
+    /// Oracle Cloud (HTTP signatures, RSA).
+    Oracle,
+    /// OVHcloud.
+    Ovh,
+    /// Tencent Cloud (`TC3-HMAC-SHA256`).
+    Tencent,
+    /// TransIP's login (RSA).
+    Transip,
+    /// Volcano Engine (`HMAC-SHA256`).
+    Volcengine,
+    /// Websupport and Active24.
+    Websupport,
 }
 
-/// What signs.
-#[derive(Clone, Debug)]
-pub struct SigningKey {
-    /// The public half: an access key id.
-    pub id: String,
-    /// The secret half.
-    pub secret: SecretString,
+/// A kind of assertion, as a page names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Asserter {
+    /// A JSON Web Token, signed with RSA.
+    Jwt,
+}
+
+/// Puts the signature on requests.
+pub trait RequestSigner: Send + Sync {
+    /// Signs a request that is finished but for this; headers and query may change, the body does not.
+    ///
+    /// # Errors
+    /// Parts of the key that cannot be sent or used.
+    fn sign(&self, request: &mut Outgoing, moment: &Moment) -> Result<(), Unsigned>;
+}
+
+/// Makes what is shown in the place of a password.
+pub trait Assertion: Send + Sync {
+    /// A new assertion, good from now on.
+    ///
+    /// # Errors
+    /// A key that cannot be used.
+    fn assertion(&self, moment: &Moment) -> Result<SecretString, Unsigned>;
 }
 
 /// What makes every signature another one.
@@ -29,7 +136,7 @@ pub struct SigningKey {
 pub struct Moment {
     /// The present instant; vendors refuse a signature that is minutes old.
     pub now: Timestamp,
-    /// Used once.
+    /// Used once: letters and digits, sixteen or more.
     pub nonce: String,
 }
 
@@ -45,15 +152,114 @@ pub struct Outgoing {
     pub body: Vec<u8>,
 }
 
+/// Why a request has no signature. Never holds the key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unsigned {
+    /// A part of the key holds a character that no header may have.
+    #[error("a parameter that goes into the header {0} holds a character that cannot be sent")]
+    Header(String),
+    /// The key makes no signatures.
+    #[error("the private key cannot be used to sign")]
+    Key,
+}
+
 impl Signer {
-    /// Puts the signature's headers on a request.
+    /// The parameters that a page has to give, and those that it may give.
+    pub fn parameters(self) -> (&'static [&'static str], &'static [&'static str]) {
+        match self {
+            Signer::Aws | Signer::Volcengine => (&["id", "secret", "region", "service"], &[]),
+            Signer::Edgegrid | Signer::Ovh => (&["id", "secret", "token"], &[]),
+            Signer::Jwt => Asserter::Jwt.parameters(),
+            Signer::Oracle => (&["id", "key"], &[]),
+            Signer::Tencent => (&["id", "secret", "service"], &[]),
+            Signer::Transip => (&["key"], &[]),
+            Signer::Aliyun
+            | Signer::AliyunRpc
+            | Signer::Aurora
+            | Signer::Baidu
+            | Signer::Constellix
+            | Signer::Dnsmadeeasy
+            | Signer::Exoscale
+            | Signer::Huawei
+            | Signer::Iij
+            | Signer::Nearlyfreespeech
+            | Signer::Nifcloud
+            | Signer::Websupport => (&["id", "secret"], &[]),
+        }
+    }
+
+    /// A signer with its key.
     ///
     /// # Errors
-    /// A key id that fits into no header.
-    pub fn sign(self, request: &mut Outgoing, key: &SigningKey, moment: &Moment) -> Result<(), InvalidHeaderValue> {
+    /// The first parameter that no key can be made of.
+    pub fn ready(self, given: &Given) -> Result<Box<dyn RequestSigner>, InvalidKey> {
+        let by_pair = |sign| -> Result<Box<dyn RequestSigner>, InvalidKey> { Ok(Box::new(ByPair { pair: given.pair()?, sign })) };
         match self {
-            Signer::Aliyun => aliyun::sign(request, key, moment),
+            Signer::Aliyun => by_pair(aliyun::v3),
+            Signer::AliyunRpc => by_pair(aliyun::rpc),
+            Signer::Aurora => by_pair(dated::aurora),
+            Signer::Aws => Ok(Box::new(aws::Scoped::aws(given)?)),
+            Signer::Baidu => by_pair(baidu::sign),
+            Signer::Constellix => by_pair(dated::constellix),
+            Signer::Dnsmadeeasy => by_pair(dated::dnsmadeeasy),
+            Signer::Edgegrid => Ok(Box::new(edgegrid::EdgeGrid::new(given)?)),
+            Signer::Exoscale => by_pair(exoscale::sign),
+            Signer::Huawei => by_pair(huawei::sign),
+            Signer::Iij => by_pair(dated::iij),
+            Signer::Jwt => Ok(Box::new(jwt::Jwt::new(given)?)),
+            Signer::Nearlyfreespeech => by_pair(dated::nearlyfreespeech),
+            Signer::Nifcloud => by_pair(dated::nifcloud),
+            Signer::Oracle => Ok(Box::new(oracle::Oracle::new(given)?)),
+            Signer::Ovh => Ok(Box::new(ovh::Ovh::new(given)?)),
+            Signer::Tencent => Ok(Box::new(tencent::Tencent::new(given)?)),
+            Signer::Transip => Ok(Box::new(transip::TransIp::new(given)?)),
+            Signer::Volcengine => Ok(Box::new(aws::Scoped::volcengine(given)?)),
+            Signer::Websupport => by_pair(dated::websupport),
         }
+    }
+}
+
+impl Asserter {
+    /// The parameters that a page has to give, and those that it may give.
+    pub fn parameters(self) -> (&'static [&'static str], &'static [&'static str]) {
+        match self {
+            Asserter::Jwt => (&["key", "iss", "aud"], &["sub", "scope", "kid", "alg", "life"]),
+        }
+    }
+
+    /// A maker of assertions with its key.
+    ///
+    /// # Errors
+    /// The first parameter that no key can be made of.
+    pub fn ready(self, given: &Given) -> Result<Box<dyn Assertion>, InvalidKey> {
+        match self {
+            Asserter::Jwt => Ok(Box::new(jwt::Jwt::new(given)?)),
+        }
+    }
+}
+
+/// A signer whose key is an id and a secret, and nothing more.
+struct ByPair {
+    pair: Pair,
+    sign: fn(&Pair, &mut Outgoing, &Moment) -> Result<(), Unsigned>,
+}
+
+impl RequestSigner for ByPair {
+    fn sign(&self, request: &mut Outgoing, moment: &Moment) -> Result<(), Unsigned> {
+        (self.sign)(&self.pair, request, moment)
+    }
+}
+
+impl Outgoing {
+    /// Puts in a header, in the place of one of the same name.
+    pub(crate) fn put(&mut self, name: &str, value: &str) -> Result<(), Unsigned> {
+        let unfit = |_| Unsigned::Header(name.to_owned());
+        let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Unsigned::Header(name.to_owned()))?;
+        let mut value = HeaderValue::from_str(value).map_err(unfit)?;
+        // Whoever has it can use it, for a while: it stays out of `Debug` and of HTTP/2's tables.
+        value.set_sensitive(true);
+        self.headers.insert(key, value);
+        Ok(())
     }
 }
 
@@ -79,4 +285,87 @@ pub(crate) fn hexadecimal(octets: &[u8]) -> String {
 fn host(url: &Url) -> String {
     let name = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"))
+}
+
+/// Path and query of a URL, as they are sent.
+fn target(url: &Url) -> String {
+    url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::key::tests::given;
+    use super::*;
+
+    /// A request without headers.
+    pub(super) fn request(method: &str, url: &str, body: &str) -> Outgoing {
+        Outgoing {
+            method: method.parse().unwrap(),
+            url: url.parse().unwrap(),
+            headers: HeaderMap::new(),
+            body: body.as_bytes().to_vec(),
+        }
+    }
+
+    /// An instant and a nonce.
+    pub(super) fn moment(now: &str, nonce: &str) -> Moment {
+        Moment { now: now.parse().unwrap(), nonce: nonce.to_owned() }
+    }
+
+    /// An id and a secret.
+    pub(super) fn pair(id: &str, secret: &str) -> Pair {
+        Pair { id: id.to_owned(), secret: secret.into() }
+    }
+
+    const ALL: &[(&str, Signer)] = &[
+        ("aliyun", Signer::Aliyun),
+        ("aliyun-rpc", Signer::AliyunRpc),
+        ("aurora", Signer::Aurora),
+        ("aws", Signer::Aws),
+        ("baidu", Signer::Baidu),
+        ("constellix", Signer::Constellix),
+        ("dnsmadeeasy", Signer::Dnsmadeeasy),
+        ("edgegrid", Signer::Edgegrid),
+        ("exoscale", Signer::Exoscale),
+        ("huawei", Signer::Huawei),
+        ("iij", Signer::Iij),
+        ("jwt", Signer::Jwt),
+        ("nearlyfreespeech", Signer::Nearlyfreespeech),
+        ("nifcloud", Signer::Nifcloud),
+        ("oracle", Signer::Oracle),
+        ("ovh", Signer::Ovh),
+        ("tencent", Signer::Tencent),
+        ("transip", Signer::Transip),
+        ("volcengine", Signer::Volcengine),
+        ("websupport", Signer::Websupport),
+    ];
+
+    /// What a page has to give is enough, and nothing of it can be left out or sent in pieces.
+    #[test]
+    fn every_signer_wants_exactly_its_parameters() {
+        let pem = include_str!("sign/testdata/rfc7515-a2.pem");
+        let value = |name: &str, other: &str| if name == "key" { pem.to_owned() } else { other.to_owned() };
+        for (name, signer) in ALL {
+            assert_eq!(Signer::deserialize(serde_json::json!(name)).unwrap(), *signer);
+            let (needed, _) = signer.parameters();
+            let given: Given = needed.iter().map(|name| (*name, value(name, "x"))).collect();
+            let ready = signer.ready(&given).unwrap();
+            let mut request = request("POST", "https://api.example/a?b=c", "{}");
+            ready.sign(&mut request, &moment("2023-11-14T22:13:20Z", "0123456789abcdef")).unwrap();
+            assert!(request.headers.values().all(HeaderValue::is_sensitive), "{name}");
+
+            for missing in needed {
+                let given: Given = needed.iter().filter(|name| *name != missing).map(|name| (*name, value(name, "x"))).collect();
+                assert_eq!(signer.ready(&given).err().unwrap().parameter, *missing, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_with_a_line_end_in_it_is_refused_before_it_is_sent() {
+        let mut request = request("GET", "https://api.example/", "");
+        let signer = Signer::Huawei.ready(&given([("id", "a\nb"), ("secret", "s3cr3t")])).unwrap();
+        let error = signer.sign(&mut request, &moment("2023-11-14T22:13:20Z", "n")).unwrap_err();
+        assert_eq!(error, Unsigned::Header("authorization".to_owned()));
+    }
 }

@@ -64,8 +64,7 @@ impl Checker<'_> {
         self.template("http.base", &http.base, &[])?;
         self.templates("http.header", &http.header, &[])?;
         if let Some(sign) = &http.sign {
-            self.template("http.sign.id", &sign.id, &[])?;
-            self.template("http.sign.secret", &sign.secret, &[])?;
+            self.templates("http.sign", &sign.with, &[])?;
         }
         let answers = [("ok", &http.ok), ("fails.code", &http.fails.code), ("fails.message", &http.fails.message)];
         answers.into_iter().try_for_each(|(field, source)| self.answered(&format!("http.{field}"), source.as_deref()))

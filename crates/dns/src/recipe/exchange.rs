@@ -104,13 +104,13 @@ impl Recipe {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         }
         let mut request = Outgoing { method: reqwest_method(method), url, headers, body };
-        if let Some((signer, key)) = &self.signer {
+        if let Some(signer) = &self.signer {
             let mut nonce = [0; 16];
             rand::fill(&mut nonce).map_err(|_| Trouble::lasting(judge.failure(Code::Internal).fact("there is no randomness")))?;
             let moment = Moment { now: judge.now, nonce: hexadecimal(&nonce) };
             signer
-                .sign(&mut request, key, &moment)
-                .map_err(|_| Trouble::lasting(judge.failure(Code::ProviderParameter).fact(unfit("Authorization"))))?;
+                .sign(&mut request, &moment)
+                .map_err(|why| Trouble::lasting(judge.failure(Code::ProviderParameter).fact(why.to_string())))?;
         }
         Ok(request)
     }
