@@ -22,10 +22,10 @@
 //! | `jwt` | HyperOne: a token with every call | those of `jwt` below; no `id`, no `secret` | RFC 7515 |
 //! | `nearlyfreespeech` | NearlyFreeSpeech.NET (`id`: the login) | | lego |
 //! | `nifcloud` | NIFCLOUD | | Python |
-//! | `oracle` | Oracle Cloud (`id`: tenancy/user/fingerprint) | `key`: PEM; no `secret` | the vendor, OpenSSL |
-//! | `ovh` | OVHcloud (`id`, `secret`: the application's) | `token`: the consumer key | OpenSSL |
+//! | `oracle` | Oracle Cloud (`id`: tenancy/user/fingerprint) | `key`: PEM, perhaps its `pass`; no `secret` | the vendor, OpenSSL |
+//! | `ovh` | OVHcloud (`id`, `secret`: the application's) | `token`: the consumer key; all three empty: unsigned | OpenSSL |
 //! | `tencent` | Tencent Cloud, TC3 | `service` | the vendor |
-//! | `transip` | TransIP's login | `key`: PEM; no `id`, no `secret` | OpenSSL |
+//! | `transip` | TransIP's login | `key`: PEM, perhaps its `pass`; no `id`, no `secret` | OpenSSL |
 //! | `volcengine` | Volcano Engine | `region`, `service` | Python |
 //! | `websupport` | Websupport, Active24 | | lego |
 //!
@@ -34,7 +34,7 @@
 //!
 //! An assertion is named in `[login]`, where templates then know it as `assertion`:
 //! `assertion = { by = "jwt", key = "…", iss = "…", aud = "…" }`. Parameters of `jwt`: `key` (RSA, PEM), `iss`, `aud`, and
-//! perhaps `sub`, `scope`, `kid`, `alg` (`RS256`, unless it is `PS256`) and `life` (3600 seconds).
+//! perhaps `sub`, `scope`, `kid`, `alg` (`RS256`, unless it is `PS256`), `life` (3600 seconds) and `pass` (of the key).
 mod aliyun;
 mod aws;
 mod baidu;
@@ -170,9 +170,9 @@ impl Signer {
             Signer::Aws | Signer::Volcengine => (&["id", "secret", "region", "service"], &[]),
             Signer::Edgegrid | Signer::Ovh => (&["id", "secret", "token"], &[]),
             Signer::Jwt => Asserter::Jwt.parameters(),
-            Signer::Oracle => (&["id", "key"], &[]),
+            Signer::Oracle => (&["id", "key"], &["pass"]),
             Signer::Tencent => (&["id", "secret", "service"], &[]),
-            Signer::Transip => (&["key"], &[]),
+            Signer::Transip => (&["key"], &["pass"]),
             Signer::Aliyun
             | Signer::AliyunRpc
             | Signer::Aurora
@@ -223,7 +223,7 @@ impl Asserter {
     /// The parameters that a page has to give, and those that it may give.
     pub fn parameters(self) -> (&'static [&'static str], &'static [&'static str]) {
         match self {
-            Asserter::Jwt => (&["key", "iss", "aud"], &["sub", "scope", "kid", "alg", "life"]),
+            Asserter::Jwt => (&["key", "iss", "aud"], &["sub", "scope", "kid", "alg", "life", "pass"]),
         }
     }
 

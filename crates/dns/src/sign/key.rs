@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{RsaEncoding, RsaKeyPair};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use pkcs8::{EncryptedPrivateKeyInfoRef, SecretDocument};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -51,9 +54,9 @@ impl Given {
         Ok(Pair { id: self.text("id")?, secret: self.secret("secret")? })
     }
 
-    /// The parameter `key`, an RSA key in PEM.
+    /// The parameter `key`, an RSA key in PEM, perhaps with its passphrase in `pass`.
     pub(super) fn rsa(&self) -> Result<RsaKey, InvalidKey> {
-        RsaKey::parse(self.secret("key")?.expose_secret())
+        RsaKey::parse(self.secret("key")?.expose_secret(), self.optional("pass").as_ref())
     }
 }
 
@@ -80,19 +83,24 @@ pub(super) struct RsaKey(RsaKeyPair);
 
 impl RsaKey {
     /// Reads PEM, PKCS#8 or PKCS#1; line ends may be written `\n`, as in a text that was copied out of JSON.
-    fn parse(pem: &str) -> Result<RsaKey, InvalidKey> {
+    fn parse(pem: &str, pass: Option<&SecretString>) -> Result<RsaKey, InvalidKey> {
         let invalid = |problem| InvalidKey { parameter: "key", problem };
-        if pem.contains("ENCRYPTED") {
-            return Err(invalid("is encrypted with a passphrase: give the key without one"));
-        }
         let pem = pem.replace("\\n", "\n");
+        if let Some(sealed) = between(&pem, SEALED) {
+            let pass = pass.ok_or(invalid("is encrypted, and its passphrase is not given"))?;
+            let key = opened(sealed, pass).ok_or(invalid("cannot be decrypted with this passphrase"))?;
+            return RsaKeyPair::from_pkcs8(key.as_bytes()).map(RsaKey).map_err(|_| invalid(UNFIT));
+        }
+        if pem.contains("ENCRYPTED") {
+            return Err(invalid("is encrypted in the old way: openssl pkcs8 -topk8 writes it in the new one"));
+        }
         let der = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| invalid("is not a private key in PEM"))?;
         let pair = match &der {
             PrivateKeyDer::Pkcs1(key) => RsaKeyPair::from_der(key.secret_pkcs1_der()),
             PrivateKeyDer::Pkcs8(key) => RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()),
             _ => return Err(invalid("is not an RSA key")),
         };
-        pair.map(RsaKey).map_err(|_| invalid("is not an RSA key of 2048 bits or more"))
+        pair.map(RsaKey).map_err(|_| invalid(UNFIT))
     }
 
     /// The signature over a message.
@@ -101,6 +109,26 @@ impl RsaKey {
         self.0.sign(padding, &SystemRandom::new(), message, &mut signature).map_err(|_| Unsigned::Key)?;
         Ok(signature)
     }
+}
+
+const UNFIT: &str = "is not an RSA key of 2048 bits or more";
+
+/// The lines around a key with a passphrase (RFC 7468 §11).
+const SEALED: (&str, &str) = ("-----BEGIN ENCRYPTED PRIVATE KEY-----", "-----END ENCRYPTED PRIVATE KEY-----");
+
+/// The most work that one passphrase may take. OpenSSL's own is a few thousand rounds.
+const ROUNDS: u32 = 2_000_000;
+
+fn between<'a>(pem: &'a str, (begin, end): (&str, &str)) -> Option<&'a str> {
+    Some(pem.split_once(begin)?.1.split_once(end)?.0)
+}
+
+/// The PKCS#8 key inside one that is encrypted (PBES2, RFC 8018 §6.2).
+fn opened(sealed: &str, pass: &SecretString) -> Option<SecretDocument> {
+    let der = STANDARD.decode(sealed.split_ascii_whitespace().collect::<String>()).ok()?;
+    let sealed = EncryptedPrivateKeyInfoRef::try_from(der.as_slice()).ok()?;
+    let work = sealed.encryption_algorithm.pbes2()?.kdf.pbkdf2()?.iteration_count;
+    (work <= ROUNDS).then(|| sealed.decrypt(pass.expose_secret()).ok())?
 }
 
 #[cfg(test)]
@@ -117,12 +145,22 @@ pub(super) mod tests {
         let told = |pem: &str| given([("key", pem)]).rsa().err().unwrap().to_string();
         assert_eq!(told(""), "key is empty");
         assert_eq!(told("s3cr3t"), "key is not a private key in PEM");
-        let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----";
-        assert_eq!(told(encrypted), "key is encrypted with a passphrase: give the key without one");
+        assert_eq!(told(include_str!("testdata/sealed.pem")), "key is encrypted, and its passphrase is not given");
+        let old = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n";
+        assert_eq!(told(old), "key is encrypted in the old way: openssl pkcs8 -topk8 writes it in the new one");
         let ec = "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----";
         assert_eq!(told(ec), "key is not an RSA key");
         let short = "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----";
         assert_eq!(told(short), "key is not an RSA key of 2048 bits or more");
+    }
+
+    /// `openssl pkcs8 -topk8 -v2 aes-128-cbc` made it of the other one.
+    #[test]
+    fn a_key_with_a_passphrase_is_opened() {
+        let sealed = include_str!("testdata/sealed.pem");
+        assert!(given([("key", sealed), ("pass", "open sesame")]).rsa().is_ok());
+        let error = given([("key", sealed), ("pass", "wrong")]).rsa().err().unwrap();
+        assert_eq!(error.problem, "cannot be decrypted with this passphrase");
     }
 
     #[test]

@@ -7,25 +7,32 @@ use super::canonical::sha1;
 use super::key::{Given, InvalidKey, Pair};
 use super::{Moment, Outgoing, RequestSigner, Unsigned};
 
-/// `id` and `secret` are the application's, `token` is the consumer key.
-pub(super) struct Ovh {
+/// `id` and `secret` are the application's, `token` is the consumer key. Where there is none of them nothing is signed:
+/// that account shows an access token instead.
+pub(super) struct Ovh(Option<Keys>);
+
+struct Keys {
     application: Pair,
     consumer: SecretString,
 }
 
 impl Ovh {
     pub(super) fn new(given: &Given) -> Result<Ovh, InvalidKey> {
-        Ok(Ovh { application: given.pair()?, consumer: given.secret("token")? })
+        if ["id", "secret", "token"].into_iter().all(|name| given.optional(name).is_none()) {
+            return Ok(Ovh(None));
+        }
+        Ok(Ovh(Some(Keys { application: given.pair()?, consumer: given.secret("token")? })))
     }
 }
 
 impl RequestSigner for Ovh {
     fn sign(&self, request: &mut Outgoing, moment: &Moment) -> Result<(), Unsigned> {
+        let Some(Keys { application, consumer }) = &self.0 else { return Ok(()) };
         let now = moment.now.as_second().to_string();
-        let (secret, consumer) = (self.application.secret.expose_secret(), self.consumer.expose_secret());
+        let (secret, consumer) = (application.secret.expose_secret(), consumer.expose_secret());
         let head = format!("{secret}+{consumer}+{}+{}+", request.method, request.url);
         let to_sign = [head.as_bytes(), &request.body, b"+", now.as_bytes()].concat();
-        request.put("x-ovh-application", &self.application.id)?;
+        request.put("x-ovh-application", &application.id)?;
         request.put("x-ovh-consumer", consumer)?;
         request.put("x-ovh-timestamp", &now)?;
         request.put("x-ovh-signature", &format!("$1${}", sha1(&to_sign)))
@@ -48,5 +55,14 @@ mod tests {
         assert_eq!(request.headers["x-ovh-consumer"], "CK");
         assert_eq!(request.headers["x-ovh-timestamp"], "1700000000");
         assert_eq!(request.headers["x-ovh-signature"], "$1$ab77301a7800f4e70263aa858215a94b12c5c76b");
+    }
+
+    #[test]
+    fn an_account_with_another_key_signs_nothing() {
+        let mut request = request("GET", "https://eu.api.ovh.com/1.0/domain/zone", "");
+        let signer = Ovh::new(&given([("id", ""), ("secret", ""), ("token", "")])).unwrap();
+        signer.sign(&mut request, &moment("2023-11-14T22:13:20Z", "")).unwrap();
+        assert!(request.headers.is_empty());
+        assert_eq!(Ovh::new(&given([("id", "AK")])).err().unwrap().parameter, "secret");
     }
 }
