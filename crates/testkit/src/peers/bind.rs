@@ -8,10 +8,7 @@ use super::process::{Process, Program, launch};
 use super::tsig::{Keys, Tsig};
 use super::{txt, zone};
 
-const NAMED: Program = Program {
-    name: "named",
-    package: "bind9",
-};
+const NAMED: Program = Program { name: "named", package: "bind9" };
 
 /// A running BIND.
 #[derive(Debug)]
@@ -31,11 +28,8 @@ impl Bind {
             |folder, command| {
                 let (dns, mark) = (loopback(free_port()), zone::mark());
                 for zone in &zones {
-                    fs::write(
-                        folder.join(format!("{zone}.zone")),
-                        zone::master_file(zone, &mark),
-                    )
-                    .expect("the temporary folder can be written");
+                    fs::write(folder.join(format!("{zone}.zone")), zone::master_file(zone, &mark))
+                        .expect("the temporary folder can be written");
                 }
                 fs::write(folder.join("named.conf"), configuration(dns, &keys, &zones))
                     .expect("the temporary folder can be written");
@@ -66,9 +60,7 @@ impl Bind {
 
     /// The TXT values it has at `name`; panics if it does not answer.
     pub async fn txt(&self, name: &str) -> Vec<String> {
-        txt(self.dns, name)
-            .await
-            .unwrap_or_else(|error| self.process.fail(format!("no TXT answer: {error}")))
+        txt(self.dns, name).await.unwrap_or_else(|error| self.process.fail(format!("no TXT answer: {error}")))
     }
 
     /// Its process id.
@@ -104,26 +96,12 @@ controls {{ }};
         dns.port(),
         dns.ip(),
     );
-    for Tsig {
-        name,
-        algorithm,
-        secret,
-    } in keys.each()
-    {
-        let _ = writeln!(
-            text,
-            r#"key "{name}" {{ algorithm {algorithm}; secret "{secret}"; }};"#
-        );
+    for Tsig { name, algorithm, secret } in keys.each() {
+        let _ = writeln!(text, r#"key "{name}" {{ algorithm {algorithm}; secret "{secret}"; }};"#);
     }
-    let grants: String = keys
-        .each()
-        .map(|key| format!("grant {} zonesub ANY; ", key.name))
-        .concat();
+    let grants: String = keys.each().map(|key| format!("grant {} zonesub ANY; ", key.name)).concat();
     for zone in zones {
-        let _ = writeln!(
-            text,
-            r#"zone "{zone}" {{ type primary; file "{zone}.zone"; update-policy {{ {grants}}}; }};"#
-        );
+        let _ = writeln!(text, r#"zone "{zone}" {{ type primary; file "{zone}.zone"; update-policy {{ {grants}}}; }};"#);
     }
     text
 }

@@ -20,11 +20,7 @@ pub enum Transport {
 }
 
 /// Sends `message` to `server` and returns its answer; an error of kind `TimedOut` after three seconds of silence.
-pub(super) async fn exchange(
-    message: &[u8],
-    server: SocketAddr,
-    transport: Transport,
-) -> io::Result<Vec<u8>> {
+pub(super) async fn exchange(message: &[u8], server: SocketAddr, transport: Transport) -> io::Result<Vec<u8>> {
     let conversation = async {
         match transport {
             Transport::Tcp => {
@@ -55,13 +51,8 @@ pub(super) async fn read_message(stream: &mut (impl AsyncRead + Unpin)) -> io::R
 }
 
 /// Writes one message to a TCP stream.
-pub(super) async fn write_message(
-    stream: &mut (impl AsyncWrite + Unpin),
-    message: &[u8],
-) -> io::Result<()> {
+pub(super) async fn write_message(stream: &mut (impl AsyncWrite + Unpin), message: &[u8]) -> io::Result<()> {
     let length = u16::try_from(message.len()).map_err(io::Error::other)?;
     // One write: length and message in separate segments would wait for each other's acknowledgement.
-    stream
-        .write_all(&[&length.to_be_bytes(), message].concat())
-        .await
+    stream.write_all(&[&length.to_be_bytes(), message].concat()).await
 }

@@ -9,9 +9,7 @@ use rustls::{ClientConfig, RootCertStore};
 pub fn http_client(roots_pem: &str) -> reqwest::Client {
     let mut roots = RootCertStore::empty();
     for root in CertificateDer::pem_slice_iter(roots_pem.as_bytes()) {
-        roots
-            .add(root.expect("the roots are PEM"))
-            .expect("a root can be an anchor of trust");
+        roots.add(root.expect("the roots are PEM")).expect("a root can be an anchor of trust");
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let tls = ClientConfig::builder_with_provider(provider)

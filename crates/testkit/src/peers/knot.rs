@@ -8,10 +8,7 @@ use super::process::{Process, Program, launch};
 use super::tsig::{Keys, Tsig};
 use super::{txt, zone};
 
-const KNOTD: Program = Program {
-    name: "knotd",
-    package: "knot",
-};
+const KNOTD: Program = Program { name: "knotd", package: "knot" };
 
 /// A running Knot DNS.
 #[derive(Debug)]
@@ -31,18 +28,12 @@ impl Knot {
             |folder, command| {
                 let (dns, mark) = (loopback(free_port()), zone::mark());
                 for zone in &zones {
-                    fs::write(
-                        folder.join(format!("{zone}.zone")),
-                        zone::master_file(zone, &mark),
-                    )
-                    .expect("the temporary folder can be written");
+                    fs::write(folder.join(format!("{zone}.zone")), zone::master_file(zone, &mark))
+                        .expect("the temporary folder can be written");
                 }
                 let folder_text = folder.to_str().expect("a temporary folder's path is text");
-                fs::write(
-                    folder.join("knot.conf"),
-                    configuration(folder_text, dns, &keys, &zones),
-                )
-                .expect("the temporary folder can be written");
+                fs::write(folder.join("knot.conf"), configuration(folder_text, dns, &keys, &zones))
+                    .expect("the temporary folder can be written");
                 command.args(["-c", "knot.conf"]);
                 (dns, mark)
             },
@@ -69,9 +60,7 @@ impl Knot {
 
     /// The TXT values it has at `name`; panics if it does not answer.
     pub async fn txt(&self, name: &str) -> Vec<String> {
-        txt(self.dns, name)
-            .await
-            .unwrap_or_else(|error| self.process.fail(format!("no TXT answer: {error}")))
+        txt(self.dns, name).await.unwrap_or_else(|error| self.process.fail(format!("no TXT answer: {error}")))
     }
 
     /// Its process id.
@@ -105,16 +94,8 @@ key:
         dns.ip(),
         dns.port(),
     );
-    for Tsig {
-        name,
-        algorithm,
-        secret,
-    } in keys.each()
-    {
-        let _ = writeln!(
-            text,
-            "  - id: {name}\n    algorithm: {algorithm}\n    secret: \"{secret}\""
-        );
+    for Tsig { name, algorithm, secret } in keys.each() {
+        let _ = writeln!(text, "  - id: {name}\n    algorithm: {algorithm}\n    secret: \"{secret}\"");
     }
     let _ = write!(
         text,
@@ -133,10 +114,7 @@ zone:
         keys.each().map(|key| key.name.as_str()).join(", "),
     );
     for zone in zones {
-        let _ = writeln!(
-            text,
-            "  - domain: {zone}\n    file: {zone}.zone\n    acl: change"
-        );
+        let _ = writeln!(text, "  - domain: {zone}\n    file: {zone}.zone\n    acl: change");
     }
     text
 }

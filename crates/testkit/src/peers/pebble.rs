@@ -4,20 +4,14 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
-};
+use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use serde_json::json;
 
 use super::http_client;
 use super::port::{free_port, loopback};
 use super::process::{Process, Program, launch};
 
-const PEBBLE: Program = Program {
-    name: "pebble",
-    package: "pebble",
-};
+const PEBBLE: Program = Program { name: "pebble", package: "pebble" };
 
 /// How a Pebble behaves. Build it by [`PebbleOptions::new`] and change what a test is about.
 #[derive(Clone, Debug)]
@@ -96,11 +90,7 @@ impl Pebble {
             },
         )
         .await;
-        Self {
-            process,
-            setup,
-            issuing_root_pem,
-        }
+        Self { process, setup, issuing_root_pem }
     }
 
     /// Where ACME clients begin (RFC 8555 §7.1.1); HTTPS.
@@ -136,28 +126,19 @@ impl Pebble {
 
 impl Setup {
     async fn fetch(&self, server: SocketAddr, path: &str) -> Option<String> {
-        let answer = http_client(&self.tls_root_pem)
-            .get(format!("https://{server}{path}"))
-            .send()
-            .await
-            .ok()?;
+        let answer = http_client(&self.tls_root_pem).get(format!("https://{server}{path}")).send().await.ok()?;
         answer.error_for_status().ok()?.text().await.ok()
     }
 }
 
 fn prepare(options: &PebbleOptions, folder: &Path, command: &mut Command) -> Setup {
-    let write = |name: &str, text: &str| {
-        fs::write(folder.join(name), text).expect("the temporary folder can be written")
-    };
+    let write = |name: &str, text: &str| fs::write(folder.join(name), text).expect("the temporary folder can be written");
     let (acme, management) = (loopback(free_port()), loopback(free_port()));
     let https = Https::generate();
     write("certificate.pem", &https.certificate_pem);
     write("key.pem", &https.key_pem);
-    let mac_keys: serde_json::Map<_, _> = options
-        .external_account
-        .iter()
-        .map(|account| (account.key_id.clone(), json!(account.hmac_key)))
-        .collect();
+    let mac_keys: serde_json::Map<_, _> =
+        options.external_account.iter().map(|account| (account.key_id.clone(), json!(account.hmac_key))).collect();
     let configuration = json!({ "pebble": {
         "listenAddress": acme.to_string(),
         "managementListenAddress": management.to_string(),
@@ -177,30 +158,15 @@ fn prepare(options: &PebbleOptions, folder: &Path, command: &mut Command) -> Set
     }});
     write("pebble.json", &configuration.to_string());
     command
-        .args([
-            "-config",
-            "pebble.json",
-            "-dnsserver",
-            &options.dns.to_string(),
-        ])
+        .args(["-config", "pebble.json", "-dnsserver", &options.dns.to_string()])
         .arg(format!("-strict={}", options.strict))
-        .env(
-            "PEBBLE_WFE_NONCEREJECT",
-            options.bad_nonce_percent.to_string(),
-        )
-        .env(
-            "PEBBLE_AUTHZREUSE",
-            options.authorization_reuse_percent.to_string(),
-        )
+        .env("PEBBLE_WFE_NONCEREJECT", options.bad_nonce_percent.to_string())
+        .env("PEBBLE_AUTHZREUSE", options.authorization_reuse_percent.to_string())
         .env("PEBBLE_CHAIN_LENGTH", options.chain_length.to_string())
         .env("PEBBLE_ALTERNATE_ROOTS", "0")
         .env("PEBBLE_VA_ALWAYS_VALID", "0")
         .env("PEBBLE_VA_NOSLEEP", if options.sleep { "0" } else { "1" });
-    Setup {
-        acme,
-        management,
-        tls_root_pem: https.root_pem,
-    }
+    Setup { acme, management, tls_root_pem: https.root_pem }
 }
 
 /// A certificate for loopback below a root that nobody else has, so that an answer accepted by this root comes from
@@ -214,28 +180,17 @@ struct Https {
 impl Https {
     fn generate() -> Self {
         let mut root = CertificateParams::default();
-        root.distinguished_name
-            .push(DnType::CommonName, "certkeep testkit: Pebble's own HTTPS");
+        root.distinguished_name.push(DnType::CommonName, "certkeep testkit: Pebble's own HTTPS");
         root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         root.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let root_key = KeyPair::generate().expect("a key can be made");
-        let root_pem = root
-            .self_signed(&root_key)
-            .expect("a root can be made")
-            .pem();
+        let root_pem = root.self_signed(&root_key).expect("a root can be made").pem();
 
-        let mut leaf = CertificateParams::new(["localhost".into(), "127.0.0.1".into()])
-            .expect("the names are valid");
+        let mut leaf = CertificateParams::new(["localhost".into(), "127.0.0.1".into()]).expect("the names are valid");
         leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         leaf.use_authority_key_identifier_extension = true;
         let leaf_key = KeyPair::generate().expect("a key can be made");
-        let signed = leaf
-            .signed_by(&leaf_key, &Issuer::new(root, root_key))
-            .expect("a certificate can be made");
-        Self {
-            root_pem,
-            certificate_pem: signed.pem(),
-            key_pem: leaf_key.serialize_pem(),
-        }
+        let signed = leaf.signed_by(&leaf_key, &Issuer::new(root, root_key)).expect("a certificate can be made");
+        Self { root_pem, certificate_pem: signed.pem(), key_pem: leaf_key.serialize_pem() }
     }
 }

@@ -18,15 +18,8 @@ pub fn free_port() -> u16 {
     }
     loop {
         let (udp, _tcp) = bind_pair();
-        let port = udp
-            .local_addr()
-            .expect("a bound socket has an address")
-            .port();
-        if HANDED_OUT
-            .lock()
-            .expect("no holder of the set panics")
-            .insert(port)
-        {
+        let port = udp.local_addr().expect("a bound socket has an address").port();
+        if HANDED_OUT.lock().expect("no holder of the set panics").insert(port) {
             return port;
         }
     }
@@ -80,10 +73,7 @@ mod tests {
         let mut ports: VecDeque<u16> = (0..before).map(|_| free_port()).collect();
         ports.push_back(stolen.port());
         FORCED.set(ports);
-        Thief {
-            _sockets: sockets,
-            stolen,
-        }
+        Thief { _sockets: sockets, stolen }
     }
 
     #[test]
@@ -101,29 +91,17 @@ mod tests {
         assert_ne!(Knot::start(&["example.test"]).await.dns_addr(), dns.stolen);
 
         let dns = thief(0);
-        assert_ne!(
-            PowerDns::start(&["example.test"]).await.dns_addr(),
-            dns.stolen
-        );
+        assert_ne!(PowerDns::start(&["example.test"]).await.dns_addr(), dns.stolen);
 
         let api = thief(1);
-        assert_ne!(
-            PowerDns::start(&["example.test"]).await.api_url(),
-            format!("http://{}", api.stolen)
-        );
+        assert_ne!(PowerDns::start(&["example.test"]).await.api_url(), format!("http://{}", api.stolen));
 
         let acme = thief(0);
         let pebble = Pebble::start(PebbleOptions::new(acme.stolen)).await;
-        assert_ne!(
-            pebble.directory_url(),
-            format!("https://{}/dir", acme.stolen)
-        );
+        assert_ne!(pebble.directory_url(), format!("https://{}/dir", acme.stolen));
 
         let management = thief(1);
         let pebble = Pebble::start(PebbleOptions::new(management.stolen)).await;
-        assert_ne!(
-            pebble.management_url(),
-            format!("https://{}", management.stolen)
-        );
+        assert_ne!(pebble.management_url(), format!("https://{}", management.stolen));
     }
 }

@@ -11,10 +11,7 @@ use super::process::{Process, Program, launch};
 use super::{http_client, txt, zone};
 use crate::wait::{PATIENCE, eventually};
 
-const PDNS_SERVER: Program = Program {
-    name: "pdns_server",
-    package: "pdns-server (and pdns-backend-lmdb)",
-};
+const PDNS_SERVER: Program = Program { name: "pdns_server", package: "pdns-server (and pdns-backend-lmdb)" };
 
 /// A running PowerDNS with the LMDB backend, which takes concurrent writes (the SQLite one answers some with 500).
 #[derive(Debug)]
@@ -35,10 +32,7 @@ struct Setup {
 impl PowerDns {
     /// Starts a PowerDNS that is primary for `zones`.
     pub async fn start(zones: &[&str]) -> Self {
-        let zones: Vec<String> = zones
-            .iter()
-            .map(|&zone| zone.trim_end_matches('.').to_owned())
-            .collect();
+        let zones: Vec<String> = zones.iter().map(|&zone| zone.trim_end_matches('.').to_owned()).collect();
         let (process, setup, ()) = launch(PDNS_SERVER, prepare, async |setup: Setup| {
             for zone in &zones {
                 setup.add_zone(zone).await.ok()?;
@@ -46,11 +40,7 @@ impl PowerDns {
             zone::served(setup.dns, &zones, &setup.mark).await
         })
         .await;
-        Self {
-            process,
-            setup,
-            zones,
-        }
+        Self { process, setup, zones }
     }
 
     /// Root of the HTTP API as clients are configured with it, without `/api/v1`.
@@ -75,23 +65,16 @@ impl PowerDns {
             self.process.fail(said);
         }
         let added = [name];
-        eventually(
-            PATIENCE,
-            format!("zone {} in PowerDNS", added[0]),
-            async || zone::served(self.setup.dns, &added, &self.setup.mark).await,
-        )
+        eventually(PATIENCE, format!("zone {} in PowerDNS", added[0]), async || {
+            zone::served(self.setup.dns, &added, &self.setup.mark).await
+        })
         .await;
         self.zones.extend(added);
     }
 
     /// Makes `owner` an alias of `target`.
     pub async fn add_cname(&self, owner: &str, target: &str) {
-        self.set(
-            owner,
-            "CNAME",
-            &[&format!("{}.", target.trim_end_matches('.'))],
-        )
-        .await;
+        self.set(owner, "CNAME", &[&format!("{}.", target.trim_end_matches('.'))]).await;
     }
 
     /// Replaces the record set of `owner` and `rtype` by `contents` (presentation format); an empty one deletes it.
@@ -99,9 +82,7 @@ impl PowerDns {
     /// Panics if no zone of this server ends `owner` or the API refuses the change.
     pub async fn set(&self, owner: &str, rtype: &str, contents: &[&str]) {
         let owner = owner.trim_end_matches('.');
-        let Some(zone) = zone::zone_of(&self.zones, owner) else {
-            self.process.fail(format!("no zone for {owner}"))
-        };
+        let Some(zone) = zone::zone_of(&self.zones, owner) else { self.process.fail(format!("no zone for {owner}")) };
         let change = json!({
             "name": format!("{owner}."),
             "type": rtype,
@@ -110,20 +91,14 @@ impl PowerDns {
             "records": contents.iter().map(|content| record(content)).collect::<Vec<_>>(),
         });
         let path = format!("/zones/{zone}.");
-        if let Err(said) = self
-            .setup
-            .call(Method::PATCH, &path, &json!({ "rrsets": [change] }))
-            .await
-        {
+        if let Err(said) = self.setup.call(Method::PATCH, &path, &json!({ "rrsets": [change] })).await {
             self.process.fail(said);
         }
     }
 
     /// The TXT values it has at `name`; panics if it does not answer.
     pub async fn txt(&self, name: &str) -> Vec<String> {
-        txt(self.setup.dns, name)
-            .await
-            .unwrap_or_else(|error| self.process.fail(format!("no TXT answer: {error}")))
+        txt(self.setup.dns, name).await.unwrap_or_else(|error| self.process.fail(format!("no TXT answer: {error}")))
     }
 
     /// Its process id.
@@ -139,44 +114,13 @@ impl PowerDns {
 
 /// Every cache is off: a test sees a change in the next answer.
 fn prepare(folder: &Path, command: &mut Command) -> Setup {
-    let setup = Setup {
-        dns: loopback(free_port()),
-        api: loopback(free_port()),
-        key: zone::mark(),
-        mark: zone::mark(),
-    };
+    let setup = Setup { dns: loopback(free_port()), api: loopback(free_port()), key: zone::mark(), mark: zone::mark() };
     command
-        .args([
-            "--daemon=no",
-            "--guardian=no",
-            "--write-pid=no",
-            "--setuid=",
-            "--setgid=",
-            "--disable-syslog=yes",
-        ])
-        .args([
-            "--loglevel=4",
-            "--security-poll-suffix=",
-            "--receiver-threads=1",
-            "--distributor-threads=1",
-        ])
-        .args([
-            "--launch=lmdb",
-            "--lmdb-filename=zones.lmdb",
-            "--lmdb-sync-mode=nosync",
-            "--lmdb-shards=1",
-        ])
-        .args([
-            "--zone-cache-refresh-interval=0",
-            "--cache-ttl=0",
-            "--query-cache-ttl=0",
-            "--negquery-cache-ttl=0",
-        ])
-        .args([
-            "--api=yes",
-            "--webserver=yes",
-            "--webserver-allow-from=127.0.0.0/8",
-        ])
+        .args(["--daemon=no", "--guardian=no", "--write-pid=no", "--setuid=", "--setgid=", "--disable-syslog=yes"])
+        .args(["--loglevel=4", "--security-poll-suffix=", "--receiver-threads=1", "--distributor-threads=1"])
+        .args(["--launch=lmdb", "--lmdb-filename=zones.lmdb", "--lmdb-sync-mode=nosync", "--lmdb-shards=1"])
+        .args(["--zone-cache-refresh-interval=0", "--cache-ttl=0", "--query-cache-ttl=0", "--negquery-cache-ttl=0"])
+        .args(["--api=yes", "--webserver=yes", "--webserver-allow-from=127.0.0.0/8"])
         .arg(format!("--config-dir={}", folder.display()))
         .arg(format!("--socket-dir={}", folder.display()))
         .arg(format!("--local-address={}", setup.dns.ip()))
@@ -214,10 +158,7 @@ impl Setup {
     /// Calls the API; the error opens with the HTTP status if there was an answer.
     async fn call(&self, method: Method, path: &str, body: &Value) -> Result<(), String> {
         let answer = http_client("")
-            .request(
-                method,
-                format!("http://{}/api/v1/servers/localhost{path}", self.api),
-            )
+            .request(method, format!("http://{}/api/v1/servers/localhost{path}", self.api))
             .header("X-API-Key", &self.key)
             .json(body)
             .send()
@@ -227,11 +168,7 @@ impl Setup {
         if status.is_success() {
             return Ok(());
         }
-        Err(format!(
-            "{} {}",
-            status.as_u16(),
-            answer.text().await.unwrap_or_default()
-        ))
+        Err(format!("{} {}", status.as_u16(), answer.text().await.unwrap_or_default()))
     }
 }
 

@@ -15,10 +15,7 @@ const ATTEMPTS: usize = 5;
 const LOG: &str = "log";
 
 /// What the peers write, in lower case, when they cannot have their port; the last is BIND's.
-const PORT_TAKEN: [&str; 2] = [
-    "address already in use",
-    "unable to listen on any configured interfaces",
-];
+const PORT_TAKEN: [&str; 2] = ["address already in use", "unable to listen on any configured interfaces"];
 
 /// How many lines of the log a panic shows.
 const TAIL: usize = 40;
@@ -45,10 +42,7 @@ impl Program {
             .find(|candidate| candidate.is_file());
         match found {
             Some(executable) => Command::new(executable),
-            None => panic!(
-                "{} is missing: install the Debian package {}",
-                self.name, self.package
-            ),
+            None => panic!("{} is missing: install the Debian package {}", self.name, self.package),
         }
     }
 }
@@ -82,10 +76,7 @@ pub(super) async fn launch<S: Clone, R, F: Future<Output = Option<R>>>(
 ) -> (Process, S, R) {
     for _ in 0..ATTEMPTS {
         let mut command = program.command();
-        let folder = tempfile::Builder::new()
-            .prefix("peer-")
-            .tempdir()
-            .expect("a temporary folder can be made");
+        let folder = tempfile::Builder::new().prefix("peer-").tempdir().expect("a temporary folder can be made");
         let setup = prepare(folder.path(), &mut command);
         let mut process = Process::spawn(program, command, folder);
         // Side by side: a stranger on the port may take the question and never answer.
@@ -100,10 +91,7 @@ pub(super) async fn launch<S: Clone, R, F: Future<Output = Option<R>>>(
             Err(Stopped::PortTaken) => {}
         }
     }
-    panic!(
-        "{} found its ports taken {ATTEMPTS} times in a row",
-        program.name
-    )
+    panic!("{} found its ports taken {ATTEMPTS} times in a row", program.name)
 }
 
 impl Process {
@@ -116,11 +104,7 @@ impl Process {
             .stderr(log)
             .spawn()
             .unwrap_or_else(|error| panic!("{} cannot be started: {error}", program.name));
-        Self {
-            folder,
-            name: program.name,
-            child,
-        }
+        Self { folder, name: program.name, child }
     }
 
     /// The child's process id.
@@ -132,10 +116,7 @@ impl Process {
     pub(super) fn log_tail(&self) -> String {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
-        lines
-            .split_at(lines.len().saturating_sub(TAIL))
-            .1
-            .join("\n")
+        lines.split_at(lines.len().saturating_sub(TAIL)).1.join("\n")
     }
 
     fn log(&self) -> String {
@@ -144,11 +125,7 @@ impl Process {
     }
 
     fn stopped(&mut self) -> Option<Stopped> {
-        let ended = self
-            .child
-            .try_wait()
-            .expect("a child's state can be read")
-            .is_some();
+        let ended = self.child.try_wait().expect("a child's state can be read").is_some();
         // Read after the state: what a child wrote before its end is then complete.
         let log = self.log().to_lowercase();
         if PORT_TAKEN.iter().any(|words| log.contains(words)) {
@@ -175,21 +152,12 @@ impl Drop for Process {
 mod tests {
     use super::*;
 
-    const SHELL: Program = Program {
-        name: "sh",
-        package: "dash",
-    };
+    const SHELL: Program = Program { name: "sh", package: "dash" };
 
     #[test]
-    #[should_panic(
-        expected = "no-such-server is missing: install the Debian package no-such-package"
-    )]
+    #[should_panic(expected = "no-such-server is missing: install the Debian package no-such-package")]
     fn a_missing_program_is_named_with_its_package() {
-        Program {
-            name: "no-such-server",
-            package: "no-such-package",
-        }
-        .command();
+        Program { name: "no-such-server", package: "no-such-package" }.command();
     }
 
     #[tokio::test]

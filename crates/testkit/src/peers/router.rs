@@ -83,18 +83,11 @@ impl DnsRouter {
             .name("dns-router".into())
             .spawn(move || serve::run(udp, tcp, served, started, stopped))
             .expect("a thread can be started");
-        let router = Self {
-            address,
-            state,
-            stop: Some(stop),
-            thread: Some(thread),
-        };
+        let router = Self { address, state, stop: Some(stop), thread: Some(thread) };
         for (zone, authority) in routes {
             router.route(zone, authority);
         }
-        running
-            .await
-            .expect("the router's thread takes over the sockets");
+        running.await.expect("the router's thread takes over the sockets");
         router
     }
 
@@ -148,21 +141,12 @@ impl Drop for DnsRouter {
 impl Fault {
     /// A fault for `suffix` and all names below it; `.` is all names. It does nothing yet.
     pub fn at(suffix: &str) -> Self {
-        Self {
-            suffix: fully_qualified(suffix),
-            qtype: None,
-            delay: Duration::ZERO,
-            effect: Effect::Pass,
-            times: None,
-        }
+        Self { suffix: fully_qualified(suffix), qtype: None, delay: Duration::ZERO, effect: Effect::Pass, times: None }
     }
 
     /// Only for questions of this type.
     pub fn qtype(self, qtype: RecordType) -> Self {
-        Self {
-            qtype: Some(qtype),
-            ..self
-        }
+        Self { qtype: Some(qtype), ..self }
     }
 
     /// Holds the question back for `delay` before anything else happens to it.
@@ -172,26 +156,17 @@ impl Fault {
 
     /// Answers with `code` and no record.
     pub fn code(self, code: ResponseCode) -> Self {
-        Self {
-            effect: Effect::Code(code),
-            ..self
-        }
+        Self { effect: Effect::Code(code), ..self }
     }
 
     /// Never answers.
     pub fn silence(self) -> Self {
-        Self {
-            effect: Effect::Drop,
-            ..self
-        }
+        Self { effect: Effect::Drop, ..self }
     }
 
     /// Ends after `times` questions.
     pub fn times(self, times: u32) -> Self {
-        Self {
-            times: Some(times),
-            ..self
-        }
+        Self { times: Some(times), ..self }
     }
 }
 
@@ -207,19 +182,14 @@ impl State {
 
     /// Whether a zone lies below `name`, which then exists without having records (RFC 8020 §2).
     fn has_zone_below(&self, name: &Name) -> bool {
-        lock(&self.routes)
-            .iter()
-            .any(|(zone, _)| name.zone_of(zone))
+        lock(&self.routes).iter().any(|(zone, _)| name.zone_of(zone))
     }
 
     /// What shall go wrong with this question; counts it.
     fn fault(&self, name: &Name, qtype: RecordType) -> (Duration, Effect) {
         let mut faults = lock(&self.faults);
-        let fits = |fault: &Fault| {
-            fault.times != Some(0)
-                && fault.suffix.zone_of(name)
-                && fault.qtype.is_none_or(|only| only == qtype)
-        };
+        let fits =
+            |fault: &Fault| fault.times != Some(0) && fault.suffix.zone_of(name) && fault.qtype.is_none_or(|only| only == qtype);
         let Some(fault) = faults.iter_mut().find(|fault| fits(fault)) else {
             return (Duration::ZERO, Effect::Pass);
         };
@@ -231,7 +201,5 @@ impl State {
 }
 
 fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
-    shared
-        .lock()
-        .expect("no holder of the router's state panics")
+    shared.lock().expect("no holder of the router's state panics")
 }

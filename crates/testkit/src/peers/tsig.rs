@@ -8,10 +8,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::process::Program;
 
-const NSUPDATE: Program = Program {
-    name: "nsupdate",
-    package: "bind9-dnsutils",
-};
+const NSUPDATE: Program = Program { name: "nsupdate", package: "bind9-dnsutils" };
 
 /// A TSIG key (RFC 8945) that one server accepts; made for it and worthless after it, so it may be printed.
 #[derive(Clone, Debug)]
@@ -29,22 +26,13 @@ impl Tsig {
     pub(super) fn random(name: &str, algorithm: &str, length: usize) -> Self {
         let mut secret = vec![0; length];
         aws_lc_rs::rand::fill(&mut secret).expect("the machine has random bytes");
-        Self {
-            name: name.into(),
-            algorithm: algorithm.into(),
-            secret: STANDARD.encode(secret),
-        }
+        Self { name: name.into(), algorithm: algorithm.into(), secret: STANDARD.encode(secret) }
     }
 
     /// Sends `commands` (lines of nsupdate such as `add a.example.test 60 A 127.0.0.1`) as one signed update of `zone`.
     ///
     /// The error is what nsupdate said.
-    pub async fn update(
-        &self,
-        server: SocketAddr,
-        zone: &str,
-        commands: &[&str],
-    ) -> Result<(), String> {
+    pub async fn update(&self, server: SocketAddr, zone: &str, commands: &[&str]) -> Result<(), String> {
         let mut script = format!(
             "server {} {}\nzone {zone}\nkey {}:{} {}\n",
             server.ip(),
@@ -69,23 +57,13 @@ impl Tsig {
             .spawn()
             .map_err(|error| error.to_string())?;
         let mut stdin = child.stdin.take().expect("the child's input is a pipe");
-        stdin
-            .write_all(script.as_bytes())
-            .await
-            .map_err(|error| error.to_string())?;
+        stdin.write_all(script.as_bytes()).await.map_err(|error| error.to_string())?;
         drop(stdin);
-        let output = child
-            .wait_with_output()
-            .await
-            .map_err(|error| error.to_string())?;
+        let output = child.wait_with_output().await.map_err(|error| error.to_string())?;
         if output.status.success() {
             return Ok(());
         }
-        Err(
-            String::from_utf8_lossy(&[output.stdout, output.stderr].concat())
-                .trim()
-                .to_owned(),
-        )
+        Err(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).trim().to_owned())
     }
 }
 

@@ -30,10 +30,7 @@ pub(super) fn soa(zone: &str, mark: &str) -> String {
 /// No wildcard: a name that nobody added does not exist, as on most zones in the field.
 pub(super) fn master_file(zone: &str, mark: &str) -> String {
     let origin = zone.trim_end_matches('.');
-    format!(
-        "$ORIGIN {origin}.\n$TTL {TTL}\n@ SOA {}\n@ NS ns1\n@ A 127.0.0.1\nns1 A 127.0.0.1\n",
-        soa(zone, mark)
-    )
+    format!("$ORIGIN {origin}.\n$TTL {TTL}\n@ SOA {}\n@ NS ns1\n@ A 127.0.0.1\nns1 A 127.0.0.1\n", soa(zone, mark))
 }
 
 /// Whether `server` answers for all `zones` with the mark, by UDP and by TCP.
@@ -57,9 +54,5 @@ pub(super) async fn served(server: SocketAddr, zones: &[String], mark: &str) -> 
 /// Of `zones`, the longest that ends `name`.
 pub(super) fn zone_of<'a>(zones: &'a [String], name: &str) -> Option<&'a str> {
     let name = fully_qualified(name);
-    zones
-        .iter()
-        .filter(|zone| fully_qualified(zone).zone_of(&name))
-        .max_by_key(|zone| zone.len())
-        .map(String::as_str)
+    zones.iter().filter(|zone| fully_qualified(zone).zone_of(&name)).max_by_key(|zone| zone.len()).map(String::as_str)
 }

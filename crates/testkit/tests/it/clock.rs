@@ -22,10 +22,7 @@ fn a_running_clock_keeps_its_lead_over_the_machine() {
     let before = SystemClock.now();
     let shown = clock.now();
     let after = SystemClock.now();
-    assert!(
-        before + day <= shown && shown <= after + day,
-        "{before} {shown} {after}"
-    );
+    assert!(before + day <= shown && shown <= after + day, "{before} {shown} {after}");
 }
 
 #[test]
@@ -35,8 +32,5 @@ fn a_running_clock_runs_on_from_where_it_was_set() {
     clock.set(Timestamp::UNIX_EPOCH);
     let shown = clock.now();
     let elapsed = SystemClock.now().duration_since(began);
-    assert!(
-        shown >= Timestamp::UNIX_EPOCH && shown <= Timestamp::UNIX_EPOCH + elapsed,
-        "{shown} {elapsed}"
-    );
+    assert!(shown >= Timestamp::UNIX_EPOCH && shown <= Timestamp::UNIX_EPOCH + elapsed, "{shown} {elapsed}");
 }

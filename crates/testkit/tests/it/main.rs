@@ -1,8 +1,5 @@
 //! The peers are what they say: each starts, answers, takes changes, and is gone with its handle.
-#![expect(
-    clippy::expect_used,
-    reason = "what goes wrong here fails the test at once"
-)]
+#![expect(clippy::expect_used, reason = "what goes wrong here fails the test at once")]
 mod authorities;
 mod clock;
 mod pebble;
@@ -18,14 +15,8 @@ use certkeep_testkit::peers::{RecordType, Transport, ask};
 async fn soa_records(server: SocketAddr, zone: &str) -> [usize; 2] {
     let mut found = [0; 2];
     for (count, transport) in found.iter_mut().zip([Transport::Udp, Transport::Tcp]) {
-        let answer = ask(server, zone, RecordType::SOA, transport)
-            .await
-            .expect("the server answers");
-        *count = answer
-            .answers
-            .iter()
-            .filter(|record| record.record_type() == RecordType::SOA)
-            .count();
+        let answer = ask(server, zone, RecordType::SOA, transport).await.expect("the server answers");
+        *count = answer.answers.iter().filter(|record| record.record_type() == RecordType::SOA).count();
     }
     found
 }

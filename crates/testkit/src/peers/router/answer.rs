@@ -26,16 +26,7 @@ pub(super) async fn answer(state: &State, packet: &[u8], transport: Transport) -
     let mut aliases = Vec::new();
     let mut current = query.clone();
     let last = loop {
-        let reply = match hop(
-            state,
-            &current,
-            packet,
-            &question,
-            transport,
-            !aliases.is_empty(),
-        )
-        .await?
-        {
+        let reply = match hop(state, &current, packet, &question, transport, !aliases.is_empty()).await? {
             Reply::Final(reply) => reply,
             Reply::Relayed(bytes) if aliases.is_empty() && !leads_away(&bytes, &current) => {
                 return Some(with_recursion_available(bytes));
@@ -81,12 +72,7 @@ async fn hop(
     let (name, qtype) = (query.name(), query.query_type());
     let mut text = name.to_lowercase().to_ascii();
     text.pop();
-    lock(&state.asked).push(Asked {
-        name: text,
-        qtype,
-        transport,
-        followed,
-    });
+    lock(&state.asked).push(Asked { name: text, qtype, transport, followed });
 
     let (delay, effect) = state.fault(name, qtype);
     if !delay.is_zero() {
@@ -111,19 +97,12 @@ async fn hop(
     })
 }
 
-async fn follow(
-    query: &Query,
-    question: &Message,
-    authority: SocketAddr,
-    transport: Transport,
-) -> Option<Vec<u8>> {
+async fn follow(query: &Query, question: &Message, authority: SocketAddr, transport: Transport) -> Option<Vec<u8>> {
     let mut message = Message::query();
     message.metadata.recursion_desired = question.metadata.recursion_desired;
     message.add_query(query.clone());
     message.edns = question.edns.clone();
-    exchange(&message.to_vec().ok()?, authority, transport)
-        .await
-        .ok()
+    exchange(&message.to_vec().ok()?, authority, transport).await.ok()
 }
 
 /// Whether these bytes are an answer whose last alias is still to be followed.
@@ -145,24 +124,14 @@ fn alias_target(reply: &Message, query: &Query) -> Option<Name> {
         let Some(target) = alias else { break };
         name = target;
     }
-    let answered = reply
-        .answers
-        .iter()
-        .any(|record| record.name == *name && record.record_type() == query.query_type());
+    let answered = reply.answers.iter().any(|record| record.name == *name && record.record_type() == query.query_type());
     (name != query.name() && !answered).then(|| name.clone())
 }
 
 /// The answer for a name in no zone, as a root server with nothing but the routed zones would give it.
 fn unrouted(state: &State, query: &Query, question: &Message) -> Message {
     let exists = query.name().is_root() || state.has_zone_below(query.name());
-    let mut reply = empty(
-        question,
-        if exists {
-            ResponseCode::NoError
-        } else {
-            ResponseCode::NXDomain
-        },
-    );
+    let mut reply = empty(question, if exists { ResponseCode::NoError } else { ResponseCode::NXDomain });
     let soa = SOA::new(Name::root(), Name::root(), 1, 3600, 600, 86400, 1);
     let soa = Record::from_rdata(Name::root(), 1, RData::SOA(soa));
     if query.name().is_root() && query.query_type() == RecordType::SOA {

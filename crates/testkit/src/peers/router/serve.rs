@@ -18,15 +18,10 @@ pub(super) fn run(
     started: oneshot::Sender<()>,
     stopped: oneshot::Receiver<()>,
 ) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime can be built");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be built");
     runtime.block_on(async {
-        udp.set_nonblocking(true)
-            .expect("a socket can be non-blocking");
-        tcp.set_nonblocking(true)
-            .expect("a socket can be non-blocking");
+        udp.set_nonblocking(true).expect("a socket can be non-blocking");
+        tcp.set_nonblocking(true).expect("a socket can be non-blocking");
         let udp = tokio::net::UdpSocket::from_std(udp).expect("the runtime takes the socket");
         let tcp = tokio::net::TcpListener::from_std(tcp).expect("the runtime takes the socket");
         // Nobody waits any more if the test was abandoned in between.

@@ -1,0 +1,1 @@
+//! What vendors have in common beyond the scenario.

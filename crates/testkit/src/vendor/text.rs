@@ -1,0 +1,41 @@
+//! TXT values as zone files write them.
+
+/// A text in presentation format: strings of at most 255 octets, in quotes.
+pub(super) fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    let mut length = 0;
+    for c in text.chars() {
+        if length + c.len_utf8() > 255 {
+            out.push_str("\" \"");
+            length = 0;
+        }
+        length += c.len_utf8();
+        if matches!(c, '"' | '\\') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out.push('"');
+    out
+}
+
+/// The text of a value in presentation format; what does not begin with a quote is text already.
+pub(super) fn unquoted(text: &str) -> String {
+    if !text.starts_with('"') {
+        return text.to_owned();
+    }
+    let (mut out, mut within, mut escaped) = (String::new(), false, false);
+    for c in text.chars() {
+        match c {
+            _ if escaped => {
+                out.push(c);
+                escaped = false;
+            }
+            '\\' if within => escaped = true,
+            '"' => within = !within,
+            _ if within => out.push(c),
+            _ => (),
+        }
+    }
+    out
+}
