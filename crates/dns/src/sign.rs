@@ -33,8 +33,35 @@
 //! `X-Amz-Security-Token`.
 //!
 //! An assertion is named in `[login]`, where templates then know it as `assertion`:
-//! `assertion = { by = "jwt", key = "…", iss = "…", aud = "…" }`. Parameters of `jwt`: `key` (RSA, PEM), `iss`, `aud`, and
-//! perhaps `sub`, `scope`, `kid`, `alg` (`RS256`, unless it is `PS256`), `life` (3600 seconds) and `pass` (of the key).
+//! `assertion = { by = "jwt", account = "{{ ServiceAccountKey }}", aud = "…" }`. Parameters of `jwt`: `aud`; either `account`,
+//! the file of a service account in JSON or base64, or `key` (RSA, PEM) and `iss`, perhaps `kid` and `sub`; and perhaps
+//! `scope`, `alg` (`RS256`, unless it is `PS256`), `life` (3600 seconds) and `pass` (of the key).
+//!
+//! # Examples
+//! ```toml
+//! alidns       = { by = "aliyun", id = "{{ AccessKeyId }}", secret = "{{ AccessKeySecret }}" }
+//! alidns-old   = { by = "aliyun-rpc", id = "{{ AccessKeyId }}", secret = "{{ AccessKeySecret }}" }
+//! auroradns    = { by = "aurora", id = "{{ APIKey }}", secret = "{{ Secret }}" }
+//! baiducloud   = { by = "baidu", id = "{{ AccessKeyId }}", secret = "{{ SecretAccessKey }}" }
+//! constellix   = { by = "constellix", id = "{{ APIKey }}", secret = "{{ SecretKey }}" }
+//! dnsmadeeasy  = { by = "dnsmadeeasy", id = "{{ APIKey }}", secret = "{{ APISecret }}" }
+//! edgedns      = { by = "edgegrid", id = "{{ ClientToken }}", secret = "{{ ClientSecret }}", token = "{{ AccessToken }}" }
+//! exoscale     = { by = "exoscale", id = "{{ APIKey }}", secret = "{{ APISecret }}" }
+//! huaweicloud  = { by = "huawei", id = "{{ AccessKeyId }}", secret = "{{ SecretAccessKey }}" }
+//! hyperone     = { by = "jwt", account = "{{ Passport }}", aud = "https://api.hyperone.com", life = "300" }
+//! iij          = { by = "iij", id = "{{ AccessKey }}", secret = "{{ SecretKey }}" }
+//! lightsail    = { by = "aws", id = "{{ AccessKeyId }}", secret = "{{ SecretAccessKey }}", region = "us-east-1", service = "lightsail" }
+//! nearlyfreespeech = { by = "nearlyfreespeech", id = "{{ Login }}", secret = "{{ APIKey }}" }
+//! nifcloud     = { by = "nifcloud", id = "{{ AccessKey }}", secret = "{{ SecretKey }}" }
+//! oraclecloud  = { by = "oracle", id = "{{ TenancyOcid }}/{{ UserOcid }}/{{ PubkeyFingerprint }}", key = "{{ PrivKey }}", pass = "{{ PrivKeyPass }}" }
+//! ovh          = { by = "ovh", id = "{{ ApplicationKey }}", secret = "{{ ApplicationSecret }}", token = "{{ ConsumerKey }}" }
+//! route53      = { by = "aws", id = "{{ AccessKeyId }}", secret = "{{ SecretAccessKey }}", region = "us-east-1", service = "route53" }
+//! tencentcloud = { by = "tencent", id = "{{ SecretId }}", secret = "{{ SecretKey }}", service = "dnspod" }
+//! transip      = { by = "transip", key = "{{ PrivateKey }}" }
+//! vinyldns     = { by = "aws", id = "{{ AccessKey }}", secret = "{{ SecretKey }}", region = "us-east-1", service = "VinylDNS" }
+//! volcengine   = { by = "volcengine", id = "{{ AccessKey }}", secret = "{{ SecretKey }}", region = "{{ Region }}", service = "DNS" }
+//! websupport   = { by = "websupport", id = "{{ APIKey }}", secret = "{{ Secret }}" }
+//! ```
 mod aliyun;
 mod aws;
 mod baidu;
@@ -48,6 +75,8 @@ mod key;
 mod oracle;
 mod ovh;
 mod tencent;
+#[cfg(test)]
+mod tests;
 mod transip;
 
 use jiff::Timestamp;
@@ -223,7 +252,7 @@ impl Asserter {
     /// The parameters that a page has to give, and those that it may give.
     pub fn parameters(self) -> (&'static [&'static str], &'static [&'static str]) {
         match self {
-            Asserter::Jwt => (&["key", "iss", "aud"], &["sub", "scope", "kid", "alg", "life", "pass"]),
+            Asserter::Jwt => (&["aud"], &["account", "key", "iss", "sub", "kid", "scope", "alg", "life", "pass"]),
         }
     }
 
@@ -290,82 +319,4 @@ fn host(url: &Url) -> String {
 /// Path and query of a URL, as they are sent.
 fn target(url: &Url) -> String {
     url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::key::tests::given;
-    use super::*;
-
-    /// A request without headers.
-    pub(super) fn request(method: &str, url: &str, body: &str) -> Outgoing {
-        Outgoing {
-            method: method.parse().unwrap(),
-            url: url.parse().unwrap(),
-            headers: HeaderMap::new(),
-            body: body.as_bytes().to_vec(),
-        }
-    }
-
-    /// An instant and a nonce.
-    pub(super) fn moment(now: &str, nonce: &str) -> Moment {
-        Moment { now: now.parse().unwrap(), nonce: nonce.to_owned() }
-    }
-
-    /// An id and a secret.
-    pub(super) fn pair(id: &str, secret: &str) -> Pair {
-        Pair { id: id.to_owned(), secret: secret.into() }
-    }
-
-    const ALL: &[(&str, Signer)] = &[
-        ("aliyun", Signer::Aliyun),
-        ("aliyun-rpc", Signer::AliyunRpc),
-        ("aurora", Signer::Aurora),
-        ("aws", Signer::Aws),
-        ("baidu", Signer::Baidu),
-        ("constellix", Signer::Constellix),
-        ("dnsmadeeasy", Signer::Dnsmadeeasy),
-        ("edgegrid", Signer::Edgegrid),
-        ("exoscale", Signer::Exoscale),
-        ("huawei", Signer::Huawei),
-        ("iij", Signer::Iij),
-        ("jwt", Signer::Jwt),
-        ("nearlyfreespeech", Signer::Nearlyfreespeech),
-        ("nifcloud", Signer::Nifcloud),
-        ("oracle", Signer::Oracle),
-        ("ovh", Signer::Ovh),
-        ("tencent", Signer::Tencent),
-        ("transip", Signer::Transip),
-        ("volcengine", Signer::Volcengine),
-        ("websupport", Signer::Websupport),
-    ];
-
-    /// What a page has to give is enough, and nothing of it can be left out or sent in pieces.
-    #[test]
-    fn every_signer_wants_exactly_its_parameters() {
-        let pem = include_str!("sign/testdata/rfc7515-a2.pem");
-        let value = |name: &str, other: &str| if name == "key" { pem.to_owned() } else { other.to_owned() };
-        for (name, signer) in ALL {
-            assert_eq!(Signer::deserialize(serde_json::json!(name)).unwrap(), *signer);
-            let (needed, _) = signer.parameters();
-            let given: Given = needed.iter().map(|name| (*name, value(name, "x"))).collect();
-            let ready = signer.ready(&given).unwrap();
-            let mut request = request("POST", "https://api.example/a?b=c", "{}");
-            ready.sign(&mut request, &moment("2023-11-14T22:13:20Z", "0123456789abcdef")).unwrap();
-            assert!(request.headers.values().all(HeaderValue::is_sensitive), "{name}");
-
-            for missing in needed {
-                let given: Given = needed.iter().filter(|name| *name != missing).map(|name| (*name, value(name, "x"))).collect();
-                assert_eq!(signer.ready(&given).err().unwrap().parameter, *missing, "{name}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_key_with_a_line_end_in_it_is_refused_before_it_is_sent() {
-        let mut request = request("GET", "https://api.example/", "");
-        let signer = Signer::Huawei.ready(&given([("id", "a\nb"), ("secret", "s3cr3t")])).unwrap();
-        let error = signer.sign(&mut request, &moment("2023-11-14T22:13:20Z", "n")).unwrap_err();
-        assert_eq!(error, Unsigned::Header("authorization".to_owned()));
-    }
 }

@@ -4,7 +4,7 @@
 //! a service account", Yandex Cloud documentation.
 use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaEncoding};
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
@@ -27,7 +27,13 @@ pub(super) struct Jwt {
 
 impl Jwt {
     pub(super) fn new(given: &Given) -> Result<Jwt, InvalidKey> {
-        let optional = |name| given.optional(name).map(|value| value.expose_secret().to_owned());
+        let account = given.optional("account").map(|text| account(text.expose_secret())).transpose()?.unwrap_or_default();
+        let of_account = |name| {
+            let spellings = ACCOUNT.iter().find(|(parameter, _)| *parameter == name)?.1;
+            spellings.iter().find_map(|spelling| account.get(*spelling)?.as_str()).map(str::to_owned)
+        };
+        let optional = |name| given.optional(name).map(|v| v.expose_secret().to_owned()).or_else(|| of_account(name));
+        let needed = |name| optional(name).ok_or(InvalidKey { parameter: name, problem: "is empty" });
         let (algorithm, padding): (_, &'static dyn RsaEncoding) = match optional("alg").as_deref() {
             None | Some("RS256") => ("RS256", &RSA_PKCS1_SHA256),
             Some("PS256") => ("PS256", &RSA_PSS_SHA256),
@@ -38,9 +44,10 @@ impl Jwt {
             Some(Ok(life)) => life,
             Some(Err(_)) => return Err(InvalidKey { parameter: "life", problem: "is no number of seconds" }),
         };
-        let mut claims = vec![("iss", given.text("iss")?), ("aud", given.text("aud")?)];
+        let mut claims = vec![("iss", needed("iss")?), ("aud", needed("aud")?)];
         claims.extend(["sub", "scope"].into_iter().filter_map(|name| Some((name, optional(name)?))));
-        Ok(Jwt { algorithm, padding, key: given.rsa()?, kid: optional("kid"), claims, life })
+        let key = RsaKey::parse(&needed("key")?, given.optional("pass").as_ref())?;
+        Ok(Jwt { algorithm, padding, key, kid: optional("kid"), claims, life })
     }
 
     fn token(&self, now: Timestamp) -> Result<SecretString, Unsigned> {
@@ -54,6 +61,23 @@ impl Jwt {
         claims.insert("exp".to_owned(), now.as_second().saturating_add(self.life.into()).into());
         signed(&header.to_string(), &Value::Object(claims).to_string(), &self.key, self.padding)
     }
+}
+
+/// What the file of a service account says instead of the page, in the spellings of Google, Yandex and HyperOne.
+const ACCOUNT: &[(&str, &[&str])] = &[
+    ("key", &["private_key"]),
+    ("iss", &["client_email", "service_account_id", "issuer"]),
+    ("kid", &["private_key_id", "certificate_id", "id"]),
+    ("sub", &["subject_id"]),
+];
+
+/// The file of a service account: JSON, or base64 of it.
+fn account(text: &str) -> Result<serde_json::Map<String, Value>, InvalidKey> {
+    let decoded = || STANDARD.decode(text.split_ascii_whitespace().collect::<String>()).ok();
+    serde_json::from_str(text)
+        .ok()
+        .or_else(|| serde_json::from_slice(&decoded()?).ok())
+        .ok_or(InvalidKey { parameter: "account", problem: "is not the JSON of a service account's key" })
 }
 
 /// The compact form of a signature (RFC 7515 §7.1).
@@ -110,9 +134,9 @@ mod tests {
 
     #[test]
     fn a_service_account_of_google() {
+        let account = json!({ "client_email": "me@project.iam.gserviceaccount.com", "private_key": PEM }).to_string();
         let maker = Jwt::new(&given([
-            ("key", PEM),
-            ("iss", "me@project.iam.gserviceaccount.com"),
+            ("account", &account),
             ("aud", "https://oauth2.googleapis.com/token"),
             ("scope", "https://www.googleapis.com/auth/ndev.clouddns.readwrite"),
         ]));
@@ -132,15 +156,17 @@ mod tests {
 
     #[test]
     fn a_service_account_of_yandex() {
+        // The vendor puts a line of its own in front of the key.
+        let key = format!("PLEASE DO NOT REMOVE THIS LINE! Yandex.Cloud SA Key ID <ajek>\n{PEM}");
+        let account = json!({ "id": "ajek", "service_account_id": "ajes", "private_key": key }).to_string();
         let maker = Jwt::new(&given([
             ("alg", "PS256"),
-            ("key", PEM),
-            ("kid", "ajek"),
-            ("iss", "ajes"),
+            ("account", &STANDARD.encode(account)),
             ("aud", "https://iam.api.cloud.yandex.net/iam/v1/tokens"),
         ]));
         let token = maker.unwrap().assertion(&moment("2023-11-14T22:13:20Z", "")).unwrap();
         assert_eq!(part(token.expose_secret(), 0), json!({ "alg": "PS256", "typ": "JWT", "kid": "ajek" }));
+        assert_eq!(part(token.expose_secret(), 1)["iss"], "ajes");
         let (to_sign, signature) = token.expose_secret().rsplit_once('.').unwrap();
         let key = RsaKeyPair::from_pkcs8(PrivatePkcs8KeyDer::from_pem_slice(PEM.as_bytes()).unwrap().secret_pkcs8_der());
         UnparsedPublicKey::new(&RSA_PSS_2048_8192_SHA256, key.unwrap().public_key().as_ref())
@@ -164,5 +190,7 @@ mod tests {
         assert_eq!(told(given([("alg", "none"), ("key", PEM)])), "alg is neither RS256 nor PS256");
         assert_eq!(told(given([("life", "long"), ("key", PEM)])), "life is no number of seconds");
         assert_eq!(told(given([("iss", "i"), ("key", PEM)])), "aud is empty");
+        assert_eq!(told(given([("account", "s3cr3t")])), "account is not the JSON of a service account's key");
+        assert_eq!(told(given([("account", "{}"), ("aud", "a")])), "iss is empty");
     }
 }

@@ -83,7 +83,7 @@ pub(super) struct RsaKey(RsaKeyPair);
 
 impl RsaKey {
     /// Reads PEM, PKCS#8 or PKCS#1; line ends may be written `\n`, as in a text that was copied out of JSON.
-    fn parse(pem: &str, pass: Option<&SecretString>) -> Result<RsaKey, InvalidKey> {
+    pub(super) fn parse(pem: &str, pass: Option<&SecretString>) -> Result<RsaKey, InvalidKey> {
         let invalid = |problem| InvalidKey { parameter: "key", problem };
         let pem = pem.replace("\\n", "\n");
         if let Some(sealed) = between(&pem, SEALED) {
