@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use md5::{Digest as _, Md5};
 use minijinja::value::Serde;
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
+use minijinja::{AutoEscape, Environment, State, UndefinedBehavior, Value};
 
 use super::text::{quoted, unquoted};
 
@@ -45,6 +45,7 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
         minijinja::value::ValueKind::Seq | minijinja::value::ValueKind::Undefined => item,
         _ => Value::from(vec![item]),
     });
+    environment.add_filter("owner", owner);
     environment.add_filter("rows", rows);
     environment.add_filter("md5", |text: String| hexadecimal(&Md5::digest(text.as_bytes())));
     environment.add_filter("sha1", |text: String| hashed(&digest::SHA1_FOR_LEGACY_USE_ONLY, &text));
@@ -58,6 +59,17 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
 
 fn on_text(change: impl Fn(&str) -> String + Send + Sync + 'static) -> impl Fn(Value) -> Value + Send + Sync + 'static {
     move |given| given.as_str().map(&change).map_or(given, Value::from)
+}
+
+/// The account's longest zone that a name is in.
+fn owner(state: &State<'_, '_>, name: Value) -> Value {
+    let Some(given) = name.as_str() else { return name };
+    let given = given.trim_end_matches('.').to_ascii_lowercase();
+    let zones = state.lookup("account").unwrap_or_default();
+    let zones = zones.try_iter().into_iter().flatten().filter_map(|zone| zone.as_str().map(ToOwned::to_owned));
+    let holds = |zone: &String| given == *zone || given.strip_suffix(zone.as_str()).is_some_and(|rest| rest.ends_with('.'));
+    let nowhere = || Value::from("nowhere");
+    zones.filter(holds).max_by_key(String::len).map_or_else(nowhere, Value::from)
 }
 
 /// Fields with numbers at their ends (`name1`, `value1`, `name2` …) as a list of objects without them.

@@ -347,9 +347,18 @@ fn check_auth(auth: &Auth) -> Result<(), String> {
 }
 
 fn check_reply(reply: &Reply) -> Result<(), String> {
-    match &reply.text {
-        Some(text) => expression::check_template(text),
-        None => Ok(()),
+    for shape in [&reply.json, &reply.xmlrpc].into_iter().flatten() {
+        check_shape(&shape.0)?;
+    }
+    reply.text.iter().chain(reply.header.values()).try_for_each(|text| expression::check_template(text))
+}
+
+fn check_shape(shape: &serde_json::Value) -> Result<(), String> {
+    match shape {
+        serde_json::Value::String(text) => expression::check_template(text),
+        serde_json::Value::Array(list) => list.iter().try_for_each(check_shape),
+        serde_json::Value::Object(fields) => fields.values().try_for_each(check_shape),
+        _ => Ok(()),
     }
 }
 
