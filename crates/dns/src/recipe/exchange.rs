@@ -14,7 +14,7 @@ use super::answer::{Judge, Reply, Trouble};
 use super::blank::Blank;
 use super::classify::Stage;
 use super::template::{self, Scope};
-use super::{Endpoint, Recipe, xml};
+use super::{Endpoint, Recipe, named_in, xml};
 use crate::page::{Assert, Call, Method, Sign};
 use crate::sign::{Given, InvalidKey, Moment, Outgoing, RequestSigner, Unsigned, hexadecimal};
 
@@ -238,7 +238,7 @@ impl Recipe {
 
 /// A signer with its key.
 pub(super) fn signer(sign: &Sign, scope: &Scope) -> Result<Box<dyn RequestSigner>, Unsendable> {
-    Ok(sign.by.ready(&given(&sign.with, scope)?)?)
+    sign.by.ready(&given(&sign.with, scope)?).map_err(|error| Unsendable::key(&sign.with, error))
 }
 
 /// What signers and assertions are made of.
@@ -266,12 +266,6 @@ pub(super) enum Unsendable {
     Template(#[from] minijinja::Error),
 }
 
-impl From<InvalidKey> for Unsendable {
-    fn from(error: InvalidKey) -> Unsendable {
-        Unsendable::Key(error.to_string())
-    }
-}
-
 impl From<Unsigned> for Unsendable {
     fn from(error: Unsigned) -> Unsendable {
         Unsendable::Key(error.to_string())
@@ -281,6 +275,12 @@ impl From<Unsigned> for Unsendable {
 impl Unsendable {
     fn header(name: &str) -> Unsendable {
         Unsendable::Header(name.to_owned())
+    }
+
+    /// Says it by the names that the page's users know.
+    fn key(with: &BTreeMap<String, String>, error: InvalidKey) -> Unsendable {
+        let named = with.get(error.parameter).map(|source| named_in(source)).filter(|names| !names.is_empty());
+        Unsendable::Key(named.map_or_else(|| error.to_string(), |names| format!("{names} {}", error.problem)))
     }
 
     fn told(self, recipe: &Recipe, stage: Stage) -> Trouble {
@@ -295,7 +295,8 @@ impl Unsendable {
 
 /// The scope with a new assertion.
 fn asserted(assertion: &Assert, scope: Scope, now: Timestamp) -> Result<Scope, Unsendable> {
-    let maker = assertion.by.ready(&given(&assertion.with, &scope)?)?;
+    let given = given(&assertion.with, &scope)?;
+    let maker = assertion.by.ready(&given).map_err(|error| Unsendable::key(&assertion.with, error))?;
     let made = maker.assertion(&Moment { now, nonce: random()? })?;
     Ok(scope.with("assertion", made.expose_secret()))
 }

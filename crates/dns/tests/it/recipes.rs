@@ -3,6 +3,7 @@ mod lint;
 mod lists;
 mod sessions;
 mod sets;
+mod signatures;
 mod styles;
 mod vendor;
 
