@@ -1,6 +1,6 @@
 //! Signatures as they come over the wire, and what is said of keys that cannot sign.
 use certkeep_core::application::{AuthEntry, AuthValue};
-use certkeep_core::failure::{Code, Failure};
+use certkeep_core::failure::Code;
 use certkeep_core::ports::DnsProviders as _;
 use certkeep_dns::registry::{Registry, RegistryOptions};
 
@@ -50,23 +50,19 @@ async fn a_login_is_signed_by_itself_and_holds_an_assertion() {
     assert_eq!(add.headers["authorization"], "Bearer t0ken");
 }
 
-fn refused(key: &str) -> Failure {
+#[test]
+fn a_key_that_is_none_is_refused_by_the_name_of_its_parameter() {
     let folder = Folder::new();
     folder.write("x", &page(&signed("{{ Key }}")));
     let registry = Registry::new(RegistryOptions { pages_folder: Some(folder.0.clone()), ..RegistryOptions::default() });
     let text = |k: &str, v: &str| AuthEntry { k: k.into(), value: AuthValue::Text(v.into()) };
-    let given = [text("Base", "https://127.0.0.1:1"), text("Key", key)];
-    let parameters = registry.descriptor("x").unwrap().parameters(&given).unwrap();
-    registry.connect("x", &parameters).err().unwrap()
-}
-
-#[test]
-fn a_key_that_is_none_is_refused_by_the_name_of_its_parameter() {
     let sealed = include_str!("../../../src/sign/testdata/sealed.pem");
     for (key, told) in
         [("s3cr3t-k3y", "Key is not a private key in PEM"), (sealed, "Key is encrypted, and its passphrase is not given")]
     {
-        let failure = refused(key);
+        let given = [text("Base", "https://127.0.0.1:1"), text("Key", key)];
+        let parameters = registry.descriptor("x").unwrap().parameters(&given).unwrap();
+        let failure = registry.connect("x", &parameters).err().unwrap();
         assert_eq!(failure.code, Code::ProviderParameter);
         assert!(format!("{failure:?}").contains(told), "{failure:?}");
         assert!(!format!("{failure:?}").contains("s3cr3t"), "{failure:?}");
