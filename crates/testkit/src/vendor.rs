@@ -13,6 +13,7 @@ mod expression;
 mod operation;
 mod reply;
 mod request;
+mod scope;
 mod server;
 mod signature;
 mod table;
@@ -40,7 +41,7 @@ impl Vendor {
     /// Starts the vendor of this table with this account and credentials of its own.
     pub async fn start(table: Table, account: Account) -> Vendor {
         let desk = Arc::new(desk::Desk::new(table, account));
-        let authority = Arc::new(tls::Authority::new());
+        let authority = tls::Authority::shared();
         let (address, server) = server::listen(Arc::clone(&desk), tls::configured(Arc::clone(&authority))).await;
         Vendor { desk, authority, address, server }
     }

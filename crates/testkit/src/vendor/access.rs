@@ -9,8 +9,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use minijinja::Value;
 
-use super::expression::{Scope, eval, hexadecimal, render, text};
+use super::expression::{eval, hexadecimal, render, text};
 use super::request::Incoming;
+use super::scope::Scope;
 use super::signature;
 use super::table::{Auth, Route, Table};
 
@@ -22,8 +23,9 @@ pub(super) struct Secrets(BTreeMap<&'static str, String>);
 const SECRET: [&str; 6] = ["token", "key", "uuid", "digits", "key64", "pem"];
 
 impl Secrets {
-    /// New ones.
-    pub(super) fn new() -> Secrets {
+    /// New ones. The RSA key, which takes a while, is made only for tables that have it among their parameters.
+    pub(super) fn new(table: &Table) -> Secrets {
+        let rsa = table.params.values().any(|source| source.contains("secret.pem"));
         let [id, token, key, user] = [(); 4].map(|()| random());
         Secrets(BTreeMap::from([
             ("id", format!("ID{}", &id[..18].to_ascii_uppercase())),
@@ -35,7 +37,7 @@ impl Secrets {
             ("key64", STANDARD.encode(&key[..32])),
             ("uuid", super::account::uuid(&format!("{token}{key}")[..32])),
             ("digits", "8420571903".to_owned()),
-            ("pem", pem(0)),
+            ("pem", if rsa { pem(0) } else { String::new() }),
         ]))
     }
 
@@ -45,6 +47,7 @@ impl Secrets {
         for name in SECRET {
             let right = self.get(name);
             let changed = match name {
+                "pem" if right.is_empty() => String::new(),
                 "pem" => pem(1),
                 "key64" => STANDARD.encode(&random()[..32]),
                 "digits" => "1111111111".to_owned(),
@@ -63,7 +66,7 @@ impl Secrets {
 
     /// All that is secret.
     pub(super) fn secret(&self) -> Vec<String> {
-        SECRET.iter().map(|name| self.get(name).to_owned()).collect()
+        SECRET.iter().map(|name| self.get(name).to_owned()).filter(|secret| !secret.is_empty()).collect()
     }
 
     /// As expressions know them: `secret`.
@@ -73,7 +76,7 @@ impl Secrets {
 
     /// The parameters of a table with these secrets.
     pub(super) fn parameters(&self, table: &Table) -> Vec<(String, String)> {
-        let scope = Scope::from([("secret".to_owned(), self.value())]);
+        let scope = Scope::from([("secret", self.value())]);
         table.params.iter().map(|(name, source)| (name.clone(), render(source, &scope))).collect()
     }
 }

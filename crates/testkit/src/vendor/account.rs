@@ -3,6 +3,8 @@ use std::collections::BTreeMap;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
+use super::expression::hexadecimal;
+
 /// One record, as a test compares it: what a vendor numbers or formats is left out of the comparison.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Record {
@@ -173,40 +175,49 @@ impl Account {
     }
 }
 
-/// The forms in which vendors number things.
+/// The forms in which vendors number things: a number, hexadecimal digits, a UUID.
+#[derive(Debug)]
 pub(super) struct Numbers {
     pub(super) number: u64,
-    pub(super) hex: String,
-    pub(super) uuid: String,
+    seed: String,
 }
 
 impl Numbers {
-    fn new(number: u64, seed: &str) -> Numbers {
-        let octets = digest(&SHA256, seed.as_bytes());
-        let mut hex: String = octets.as_ref().iter().map(|octet| format!("{octet:02x}")).collect();
-        hex.truncate(32);
-        Numbers { number, uuid: uuid(&hex), hex }
-    }
-
     /// Of a zone.
     pub(super) fn of_zone(account: &Account, zone: &str) -> Numbers {
         let place = account.zones.keys().position(|name| name == zone).unwrap_or_default();
-        Numbers::new(501 + place as u64, zone)
+        Numbers { number: 501 + place as u64, seed: zone.to_owned() }
     }
 
     /// Of a record.
     pub(super) fn of_record(id: u64) -> Numbers {
-        Numbers::new(id, &format!("record {id}"))
+        Numbers { number: id, seed: format!("record {id}") }
     }
 
-    /// Of a set of records.
+    /// Of a set of records; it has no number.
     pub(super) fn of_set(name: &str, rtype: &str) -> Numbers {
-        Numbers::new(0, &format!("{name} {rtype}"))
+        Numbers { number: 0, seed: format!("{name} {rtype}") }
+    }
+
+    /// 32 hexadecimal digits.
+    pub(super) fn hex(&self) -> String {
+        let mut hex = hexadecimal(digest(&SHA256, self.seed.as_bytes()).as_ref());
+        hex.truncate(32);
+        hex
+    }
+
+    /// The same as a UUID.
+    pub(super) fn uuid(&self) -> String {
+        uuid(&self.hex())
     }
 
     /// Whether this is one of its forms.
     pub(super) fn is(&self, key: &str) -> bool {
-        key == self.hex || key == self.uuid || Some(key) == self.hex.get(..24) || key.parse() == Ok(self.number)
+        if let Ok(number) = key.parse::<u64>() {
+            return number == self.number;
+        }
+        let hex = self.hex();
+        key == hex || Some(key) == hex.get(..24) || key == uuid(&hex)
     }
 }
 

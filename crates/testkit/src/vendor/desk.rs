@@ -7,10 +7,11 @@ use minijinja::Value;
 
 use super::access::{self, Secrets};
 use super::account::Account;
-use super::expression::{self, Scope, eval};
+use super::expression::{self, eval};
 use super::operation::{Work, refusal, request_id};
 use super::reply::{self, Answer};
 use super::request::{Incoming, path_matches, with_lets};
+use super::scope::Scope;
 use super::table::{Reply, Route, Table};
 
 /// What goes wrong with one request.
@@ -71,7 +72,7 @@ pub(super) struct Desk {
 impl Desk {
     pub(super) fn new(table: Table, account: Account) -> Desk {
         let inner = Inner { account, seen: Vec::new(), faults: BTreeMap::new(), sessions: Vec::new() };
-        Desk { table, secrets: Secrets::new(), inner: Mutex::new(inner) }
+        Desk { secrets: Secrets::new(&table), table, inner: Mutex::new(inner) }
     }
 
     pub(super) fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -124,8 +125,8 @@ impl Desk {
 
     fn answer(&self, inner: &mut Inner, request: &Incoming, number: usize, seen: &mut Seen) -> Answer {
         let mut scope = request.scope();
-        scope.extend(self.surroundings(number));
-        scope.insert("account".to_owned(), Value::from(inner.account.zones()));
+        scope.extend(&self.surroundings(number));
+        scope.insert("account", Value::from(inner.account.zones()));
         let scope = with_lets(scope, &self.table.lets);
         let found = self.table.routes.iter().find_map(|route| self.fits(route, request, &scope).map(|scope| (route, scope)));
         let route = found.as_ref().map(|(route, _)| *route);
@@ -134,7 +135,7 @@ impl Desk {
         if let Err(why) = access::check(auth, request, &scope, &inner.sessions, &self.secrets) {
             // An unknown route of somebody unknown is an unknown route.
             seen.known = route.is_some();
-            scope.insert("why".to_owned(), Value::from(why.as_str()));
+            scope.insert("why", Value::from(why.as_str()));
             seen.refused = Some(why);
             return self.finished(&refusal(&self.table, route, "unauthorized"), &scope);
         }
@@ -144,7 +145,7 @@ impl Desk {
         };
         if route.opens {
             let session = request_id(number + 1_000_000).replace('-', "");
-            scope.insert("sid".to_owned(), Value::from(session.as_str()));
+            scope.insert("sid", Value::from(session.as_str()));
             inner.sessions.push(session);
         }
         let closed = route.closes.as_deref().and_then(|source| expression::text(source, &scope));
@@ -153,7 +154,7 @@ impl Desk {
             Ok(scope) => self.finished(&route.reply, &scope),
             Err(name) => {
                 let reply = work.refusal(&name);
-                scope.insert("refusal".to_owned(), Value::from(name));
+                scope.insert("refusal", Value::from(name));
                 self.finished(&reply, &scope)
             }
         };
@@ -167,11 +168,11 @@ impl Desk {
     fn surroundings(&self, number: usize) -> Scope {
         let now = SystemClock.now();
         Scope::from([
-            ("secret".to_owned(), self.secrets.value()),
-            ("reqid".to_owned(), Value::from(request_id(number))),
-            ("number".to_owned(), Value::from(number + 1)),
-            ("now".to_owned(), Value::from(now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())),
-            ("unix".to_owned(), Value::from(now.as_second())),
+            ("secret", self.secrets.value()),
+            ("reqid", Value::from(request_id(number))),
+            ("number", Value::from(number + 1)),
+            ("now", Value::from(now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())),
+            ("unix", Value::from(now.as_second())),
         ])
     }
 
@@ -190,7 +191,7 @@ impl Desk {
             path_matches(pattern, request.uri.path())
         });
         let mut scope = scope.clone();
-        scope.insert("path".to_owned(), Value::from(found?));
+        scope.insert("path", Value::from(found?));
         route.when.as_ref().is_none_or(|when| eval(when, &scope).is_true()).then_some(scope)
     }
 

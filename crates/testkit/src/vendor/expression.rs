@@ -9,10 +9,8 @@ use md5::{Digest as _, Md5};
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, State, UndefinedBehavior, Value};
 
+use super::scope::Scope;
 use super::text::{quoted, unquoted};
-
-/// The names that an expression knows.
-pub(super) type Scope = BTreeMap<String, Value>;
 
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut environment = Environment::new();
@@ -101,7 +99,8 @@ fn mac(algorithm: &str, key: &str, text: &str) -> Vec<u8> {
 
 /// Octets in hexadecimal digits.
 pub(super) fn hexadecimal(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or_default();
+    octets.iter().flat_map(|octet| [digit(octet >> 4), digit(octet & 15)]).collect()
 }
 
 /// JSON as a value of expressions.
@@ -112,7 +111,7 @@ pub(super) fn value(json: &serde_json::Value) -> Value {
 /// What an expression gives; panics where it fails, since that is a fault of the table.
 pub(super) fn eval(source: &str, scope: &Scope) -> Value {
     let environment: &Environment<'_> = &ENVIRONMENT;
-    let result = environment.compile_expression(source).and_then(|compiled| compiled.eval(Value::from(scope.clone())));
+    let result = environment.compile_expression(source).and_then(|compiled| compiled.eval(scope.value()));
     result.unwrap_or_else(|error| {
         // A value of a type that a filter does not take is the client's doing.
         tracing_line(source, &error);
@@ -139,7 +138,7 @@ pub(super) fn as_text(value: &Value) -> Option<String> {
 /// Renders a text; what is put into XML is escaped.
 pub(super) fn render(source: &str, scope: &Scope) -> String {
     let name = if source.trim_start().starts_with('<') { "xml" } else { "text" };
-    let rendered = ENVIRONMENT.render_named_str(name, source, Value::from(scope.clone()));
+    let rendered = ENVIRONMENT.render_named_str(name, source, scope.value());
     rendered.unwrap_or_else(|error| panic!("a table's template cannot be rendered: {error}: {source}"))
 }
 

@@ -4,8 +4,9 @@ mod write;
 use minijinja::Value;
 
 use super::account::{Account, Numbers, Record, Records, uuid};
-use super::expression::{self, Scope, as_text, eval, hexadecimal, matches, text};
+use super::expression::{self, as_text, eval, hexadecimal, matches, text};
 use super::reply;
+use super::scope::Scope;
 use super::table::{Names, Operation, Paging, Reply, Route, Table};
 use super::view;
 
@@ -28,11 +29,11 @@ impl Work<'_> {
     pub(super) fn run(&mut self) -> Result<Scope, Refusal> {
         let before = self.table.commit.then(|| self.account.clone());
         let mut scope = self.scope.clone();
-        scope.extend(self.outcome()?);
+        scope.extend(&self.outcome()?);
         if self.route.job > 0 {
             let id = uuid(&format!("{:032x}", 0x006a_6f62_0000 + self.number));
             self.account.start_job(&id, self.route.job);
-            scope.insert("job".to_owned(), Value::from(id));
+            scope.insert("job", Value::from(id));
         }
         if let Some(before) = before {
             self.account.hold_back(&before);
@@ -63,7 +64,7 @@ impl Work<'_> {
             Operation::Job => {
                 let id = self.input(self.route.id.as_deref()).unwrap_or_default();
                 let done = self.account.poll(&id);
-                Ok(Scope::from([("job".to_owned(), Value::from(id)), ("done".to_owned(), Value::from(done))]))
+                Ok(Scope::from([("job", Value::from(id)), ("done", Value::from(done))]))
             }
             Operation::Add => self.add(),
             Operation::Set => self.set(),
@@ -93,7 +94,7 @@ impl Work<'_> {
             return Err(refusal.clone());
         }
         let zones: Vec<Value> = found.iter().map(|zone| view::zone(self.account, self.table, zone)).collect();
-        let mut scope = Scope::from([("z".to_owned(), zones.first().cloned().unwrap_or_default())]);
+        let mut scope = Scope::from([("z", zones.first().cloned().unwrap_or_default())]);
         self.put_page(&mut scope, "zones", zones);
         Ok(scope)
     }
@@ -112,13 +113,13 @@ impl Work<'_> {
         let listed: Vec<Value> = records.iter().map(|(id, record)| view::record(self.table, *id, record)).collect();
         let sets = view::sets(self.table, &records);
         if let (Some(r), Some(s)) = (listed.first(), sets.first()) {
-            scope.extend([("r".to_owned(), r.clone()), ("s".to_owned(), s.clone())]);
+            scope.extend(&Scope::from([("r", r.clone()), ("s", s.clone())]));
         }
         if self.route.by_sets {
-            scope.insert("records".to_owned(), Value::from(listed));
+            scope.insert("records", Value::from(listed));
             self.put_page(&mut scope, "sets", sets);
         } else {
-            scope.insert("sets".to_owned(), Value::from(sets));
+            scope.insert("sets", Value::from(sets));
             self.put_page(&mut scope, "records", listed);
         }
         Ok(scope)
@@ -201,16 +202,16 @@ impl Work<'_> {
     }
 
     fn zone_scope(&self, zone: &str) -> Scope {
-        Scope::from([("z".to_owned(), view::zone(self.account, self.table, zone))])
+        Scope::from([("z", view::zone(self.account, self.table, zone))])
     }
 
     fn record_scope(&self, id: u64, record: &Record) -> Scope {
         let mut scope = self.zone_scope(&record.zone);
-        scope.insert("r".to_owned(), view::record(self.table, id, record));
+        scope.insert("r", view::record(self.table, id, record));
         let mut set = self.account.of_zone(&record.zone);
         set.retain(|_, other| (&other.name, &other.rtype) == (&record.name, &record.rtype));
         if let Some(s) = view::sets(self.table, &set).into_iter().next() {
-            scope.insert("s".to_owned(), s);
+            scope.insert("s", s);
         }
         scope
     }
@@ -235,17 +236,17 @@ impl Work<'_> {
         let more = start.saturating_add(per) < total;
         let page = start / per + first;
         let some = |number: usize| if more { Value::from(number.to_string()) } else { Value::from(()) };
-        scope.extend([
-            ("n".to_owned(), Value::from(shown.len())),
-            ("total".to_owned(), Value::from(total)),
-            ("per".to_owned(), Value::from(per)),
-            ("page".to_owned(), Value::from(page)),
-            ("pages".to_owned(), Value::from(total.div_ceil(per).max(1))),
-            ("more".to_owned(), Value::from(more)),
-            ("next".to_owned(), some(start.saturating_add(per))),
-            ("next_page".to_owned(), some(page + 1)),
-            (name.to_owned(), Value::from(shown)),
-        ]);
+        scope.extend(&Scope::from([
+            ("n", Value::from(shown.len())),
+            ("total", Value::from(total)),
+            ("per", Value::from(per)),
+            ("page", Value::from(page)),
+            ("pages", Value::from(total.div_ceil(per).max(1))),
+            ("more", Value::from(more)),
+            ("next", some(start.saturating_add(per))),
+            ("next_page", some(page + 1)),
+            (name, Value::from(shown)),
+        ]));
     }
 
     /// The reply to a refusal: the route's, the table's, or a plain one.

@@ -2,7 +2,8 @@
 use minijinja::Value;
 use serde_json::{Map, json};
 
-use super::expression::{self, Scope};
+use super::expression;
+use super::scope::Scope;
 use super::table::Reply;
 use super::xml;
 
@@ -108,6 +109,6 @@ fn each(first: Option<&serde_json::Value>, scope: &Scope) -> Option<(String, Vec
 
 fn with(scope: &Scope, name: &str, value: Value) -> Scope {
     let mut scope = scope.clone();
-    scope.insert(name.to_owned(), value);
+    scope.insert(name, value);
     scope
 }

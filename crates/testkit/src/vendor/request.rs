@@ -7,7 +7,8 @@ use minijinja::Value;
 use serde_json::{Map, json};
 use url::form_urlencoded;
 
-use super::expression::{self, Scope, value};
+use super::expression::{self, value};
+use super::scope::Scope;
 use super::xml;
 
 /// A request that came, its body whole.
@@ -67,19 +68,19 @@ impl Incoming {
         let cookie = cookies.split(';').filter_map(|pair| pair.trim().split_once('='));
         let cookie: BTreeMap<String, Value> = cookie.map(|(name, text)| (name.to_owned(), Value::from(text))).collect();
         let mut scope = Scope::from([
-            ("method".to_owned(), Value::from(self.method.as_str())),
-            ("host".to_owned(), Value::from(self.host.as_str())),
-            ("target".to_owned(), Value::from(self.target())),
-            ("query".to_owned(), value(&query.into())),
-            ("form".to_owned(), value(&form.into())),
-            ("param".to_owned(), value(&param.into())),
-            ("header".to_owned(), value(&header.into())),
-            ("cookie".to_owned(), Value::from(cookie)),
-            ("text".to_owned(), Value::from(text.as_str())),
-            ("body".to_owned(), body.as_ref().map_or(Value::UNDEFINED, value)),
+            ("method", Value::from(self.method.as_str())),
+            ("host", Value::from(self.host.as_str())),
+            ("target", Value::from(self.target())),
+            ("query", value(&query.into())),
+            ("form", value(&form.into())),
+            ("param", value(&param.into())),
+            ("header", value(&header.into())),
+            ("cookie", Value::from(cookie)),
+            ("text", Value::from(text.as_str())),
+            ("body", body.as_ref().map_or(Value::UNDEFINED, value)),
         ]);
         if let Some(call) = text.contains("<methodCall").then(|| xml::read_call(&text)).flatten() {
-            scope.insert("rpc".to_owned(), value(&call));
+            scope.insert("rpc", value(&call));
         }
         scope
     }
@@ -151,7 +152,7 @@ fn segment(pattern: &str, part: &str, found: &mut BTreeMap<String, Value>) -> Op
 pub(super) fn with_lets(mut scope: Scope, lets: &BTreeMap<String, String>) -> Scope {
     for (name, source) in lets {
         let value = expression::eval(source, &scope);
-        scope.insert(name.clone(), value);
+        scope.insert(name.as_str(), value);
     }
     scope
 }

@@ -15,8 +15,9 @@ use certkeep_core::time::{Clock as _, SystemClock};
 use jiff::Timestamp;
 
 use super::access::Secrets;
-use super::expression::{Scope, hexadecimal};
+use super::expression::hexadecimal;
 use super::request::Incoming;
+use super::scope::Scope;
 use super::table::Signature;
 
 /// How far a request's time may be off, in seconds.

@@ -1,7 +1,7 @@
 //! An authority of our own, and certificates below it for whatever host is asked for.
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::ServerConfig;
@@ -24,8 +24,13 @@ impl fmt::Debug for Authority {
 }
 
 impl Authority {
-    /// A new one.
-    pub(super) fn new() -> Authority {
+    /// The one of this process.
+    pub(super) fn shared() -> Arc<Authority> {
+        static AUTHORITY: OnceLock<Arc<Authority>> = OnceLock::new();
+        Arc::clone(AUTHORITY.get_or_init(|| Arc::new(Authority::new())))
+    }
+
+    fn new() -> Authority {
         let key = KeyPair::generate().expect("keys can be made");
         let mut root = CertificateParams::new(Vec::new()).expect("no names are valid names");
         root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

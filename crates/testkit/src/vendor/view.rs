@@ -1,71 +1,52 @@
-//! Zones, records and sets as the tables see them: every form in which vendors write their names and numbers.
+//! Zones, records and sets as the tables see them: every form in which vendors write their names and numbers. A form is
+//! made when it is asked for.
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use minijinja::Value;
+use minijinja::value::{Enumerator, Object};
 
 use super::account::{Account, Numbers, Record, Records};
 use super::expression::hexadecimal;
 use super::table::Table;
 use super::text::quoted;
 
+type Codes = Arc<BTreeMap<String, i64>>;
+
 /// A zone: `z`.
 pub(super) fn zone(account: &Account, table: &Table, name: &str) -> Value {
-    let numbers = Numbers::of_zone(account, name);
-    let records = account.of_zone(name);
-    let mut fields = numbered(&numbers);
-    fields.extend([
-        ("name", Value::from(name)),
-        ("dotted", Value::from(format!("{name}."))),
-        ("num", Value::from(numbers.number)),
-        ("records", list(records.iter().map(|(id, item)| record(table, *id, item)))),
-        ("sets", list(sets(table, &records).into_iter())),
-        ("etag", Value::from(etag(records.values()))),
-    ]);
-    Value::from(fields)
+    let zone = Zone {
+        name: name.to_owned(),
+        numbers: Numbers::of_zone(account, name),
+        records: account.of_zone(name),
+        codes: Arc::new(table.types.clone()),
+    };
+    Value::from_object(zone)
 }
 
 /// A record: `r`.
 pub(super) fn record(table: &Table, id: u64, record: &Record) -> Value {
-    let mut fields = numbered(&Numbers::of_record(id));
-    fields.extend(named(record));
-    let presented = if record.rtype == "TXT" { quoted(&record.value) } else { record.value.clone() };
-    fields.extend([
-        ("id", Value::from(id)),
-        ("value", Value::from(record.value.as_str())),
-        ("presented", Value::from(presented)),
-        ("ttl", Value::from(record.ttl)),
-        ("code", table.types.get(&record.rtype).map_or(Value::UNDEFINED, |code| Value::from(*code))),
-    ]);
-    Value::from(fields)
+    Value::from_object(One { id, record: record.clone(), codes: Arc::new(table.types.clone()) })
 }
 
 /// Records by name and type, in the order of their first ones: each an `s`.
 pub(super) fn sets(table: &Table, records: &Records) -> Vec<Value> {
-    let mut groups: Vec<((&str, &str), Vec<(u64, &Record)>)> = Vec::new();
-    for (id, record) in records {
-        let key = (record.name.as_str(), record.rtype.as_str());
-        match groups.iter_mut().find(|(known, _)| *known == key) {
-            Some((_, group)) => group.push((*id, record)),
-            None => groups.push((key, vec![(*id, record)])),
-        }
-    }
-    groups.into_iter().filter_map(|((name, rtype), group)| Some(set(table, name, rtype, group.first()?.1, &group))).collect()
+    grouped(records, &Arc::new(table.types.clone()))
 }
 
-fn set(table: &Table, name: &str, rtype: &str, first: &Record, group: &[(u64, &Record)]) -> Value {
-    let mut fields = numbered(&Numbers::of_set(name, rtype));
-    fields.extend(named(first));
-    let presented = |item: &Record| if rtype == "TXT" { quoted(&item.value) } else { item.value.clone() };
-    fields.extend([
-        ("ttl", Value::from(first.ttl)),
-        ("code", table.types.get(rtype).map_or(Value::UNDEFINED, |code| Value::from(*code))),
-        ("values", list(group.iter().map(|(_, item)| Value::from(item.value.as_str())))),
-        ("presented", list(group.iter().map(|(_, item)| Value::from(presented(item))))),
-        ("records", list(group.iter().map(|(id, item)| record(table, *id, item)))),
-        ("etag", Value::from(etag(group.iter().map(|(_, item)| *item)))),
-    ]);
-    Value::from(fields)
+fn grouped(records: &Records, codes: &Codes) -> Vec<Value> {
+    let mut groups: Vec<Vec<(u64, Record)>> = Vec::new();
+    for (id, record) in records {
+        let same = |group: &&mut Vec<(u64, Record)>| {
+            group.first().is_some_and(|(_, first)| first.name == record.name && first.rtype == record.rtype)
+        };
+        match groups.iter_mut().find(same) {
+            Some(group) => group.push((*id, record.clone())),
+            None => groups.push(vec![(*id, record.clone())]),
+        }
+    }
+    groups.into_iter().map(|records| Value::from_object(Set { records, codes: Arc::clone(codes) })).collect()
 }
 
 /// What changes with every change of these records.
@@ -77,25 +58,117 @@ pub(super) fn etag<'a>(records: impl Iterator<Item = &'a Record>) -> String {
     hex
 }
 
-fn named(record: &Record) -> [(&'static str, Value); 7] {
-    let bare = record.name.strip_suffix(record.zone.as_str()).map_or("", |rest| rest.trim_end_matches('.'));
-    [
-        ("zone", Value::from(record.zone.as_str())),
-        ("name", Value::from(record.name.as_str())),
-        ("dotted", Value::from(format!("{}.", record.name))),
-        ("bare", Value::from(bare)),
-        ("owner", Value::from(if bare.is_empty() { "@" } else { bare })),
-        ("type", Value::from(record.rtype.as_str())),
-        ("is_txt", Value::from(record.rtype == "TXT")),
-    ]
+#[derive(Debug)]
+struct Zone {
+    name: String,
+    numbers: Numbers,
+    records: Records,
+    codes: Codes,
 }
 
-fn numbered(numbers: &Numbers) -> BTreeMap<&'static str, Value> {
-    BTreeMap::from([
-        ("hex", Value::from(numbers.hex.as_str())),
-        ("hex24", Value::from(&numbers.hex[..24])),
-        ("uuid", Value::from(numbers.uuid.as_str())),
-    ])
+impl Object for Zone {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        Some(match key.as_str()? {
+            "name" => Value::from(self.name.as_str()),
+            "dotted" => Value::from(format!("{}.", self.name)),
+            "num" => Value::from(self.numbers.number),
+            "records" => {
+                list(self.records.iter().map(|(id, record)| {
+                    Value::from_object(One { id: *id, record: record.clone(), codes: Arc::clone(&self.codes) })
+                }))
+            }
+            "sets" => Value::from(grouped(&self.records, &self.codes)),
+            "etag" => Value::from(etag(self.records.values())),
+            key => return numbered(&self.numbers, key),
+        })
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::NonEnumerable
+    }
+}
+
+#[derive(Debug)]
+struct One {
+    id: u64,
+    record: Record,
+    codes: Codes,
+}
+
+impl Object for One {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        Some(match key.as_str()? {
+            "id" => Value::from(self.id),
+            "value" => Value::from(self.record.value.as_str()),
+            "presented" => Value::from(presented(&self.record)),
+            key => return named(&self.record, &self.codes, key).or_else(|| numbered(&Numbers::of_record(self.id), key)),
+        })
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::NonEnumerable
+    }
+}
+
+/// Never empty.
+#[derive(Debug)]
+struct Set {
+    records: Vec<(u64, Record)>,
+    codes: Codes,
+}
+
+impl Object for Set {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let (_, first) = self.records.first()?;
+        let records = self.records.iter().map(|(_, record)| record);
+        Some(match key.as_str()? {
+            "values" => list(records.map(|record| Value::from(record.value.as_str()))),
+            "presented" => list(records.map(|record| Value::from(presented(record)))),
+            "records" => {
+                list(self.records.iter().map(|(id, record)| {
+                    Value::from_object(One { id: *id, record: record.clone(), codes: Arc::clone(&self.codes) })
+                }))
+            }
+            "etag" => Value::from(etag(records)),
+            key => {
+                let numbers = || Numbers::of_set(&first.name, &first.rtype);
+                return named(first, &self.codes, key).or_else(|| numbered(&numbers(), key));
+            }
+        })
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::NonEnumerable
+    }
+}
+
+fn named(record: &Record, codes: &Codes, key: &str) -> Option<Value> {
+    let bare = || record.name.strip_suffix(record.zone.as_str()).map_or("", |rest| rest.trim_end_matches('.'));
+    Some(match key {
+        "zone" => Value::from(record.zone.as_str()),
+        "name" => Value::from(record.name.as_str()),
+        "dotted" => Value::from(format!("{}.", record.name)),
+        "bare" => Value::from(bare()),
+        "owner" => Value::from(if bare().is_empty() { "@" } else { bare() }),
+        "type" => Value::from(record.rtype.as_str()),
+        "is_txt" => Value::from(record.rtype == "TXT"),
+        "ttl" => Value::from(record.ttl),
+        "code" => Value::from(*codes.get(&record.rtype)?),
+        _ => return None,
+    })
+}
+
+fn numbered(numbers: &Numbers, key: &str) -> Option<Value> {
+    Some(match key {
+        "hex" => Value::from(numbers.hex()),
+        "hex24" => Value::from(&numbers.hex()[..24]),
+        "uuid" => Value::from(numbers.uuid()),
+        _ => return None,
+    })
+}
+
+fn presented(record: &Record) -> String {
+    if record.rtype == "TXT" { quoted(&record.value) } else { record.value.clone() }
 }
 
 fn list(items: impl Iterator<Item = Value>) -> Value {

@@ -3,7 +3,7 @@ use minijinja::Value;
 
 use super::{Refusal, Work, as_text, eval, expression, reply, text, view};
 use crate::vendor::account::{Record, Records};
-use crate::vendor::expression::Scope;
+use crate::vendor::scope::Scope;
 
 /// What a request wants to be there.
 struct Wanted {
@@ -27,7 +27,7 @@ impl Work<'_> {
         for item in items {
             let mut scope = self.scope.clone();
             if let Some(item) = item {
-                scope.insert("it".to_owned(), item);
+                scope.insert("it", item);
             }
             let get = |source: &Option<String>| source.as_deref().and_then(|source| text(source, &scope));
             let value = match &self.route.value {
@@ -95,7 +95,7 @@ impl Work<'_> {
                 records.push(view::record(self.table, id, &record));
             }
         }
-        scope.insert("records".to_owned(), Value::from(records));
+        scope.insert("records", Value::from(records));
         scope
     }
 
@@ -188,9 +188,9 @@ impl Work<'_> {
         }
         let mut scope = self.zone_scope(&zone);
         if let Some((id, record)) = doomed.iter().next() {
-            scope.extend(self.record_scope(*id, record));
+            scope.extend(&self.record_scope(*id, record));
         }
-        scope.insert("n".to_owned(), Value::from(doomed.len()));
+        scope.insert("n", Value::from(doomed.len()));
         for id in doomed.keys() {
             self.account.delete(*id);
         }
@@ -228,7 +228,7 @@ impl Work<'_> {
             };
             for item in items {
                 let mut inner = self.scope.clone();
-                inner.insert("c".to_owned(), item);
+                inner.insert("c", item);
                 if step.when.as_ref().is_some_and(|when| !eval(when, &inner).is_true()) {
                     continue;
                 }
@@ -249,9 +249,9 @@ impl Work<'_> {
                 }
             }
         }
-        scope.insert("done".to_owned(), Value::from(done));
+        scope.insert("done", Value::from(done));
         if let Some(zone) = self.route.zone.as_ref().and_then(|_| self.zone().ok()) {
-            scope.extend(self.zone_scope(&zone));
+            scope.extend(&self.zone_scope(&zone));
         }
         Ok(scope)
     }
