@@ -1,10 +1,12 @@
 //! A provider connected to a simulated vendor.
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use certkeep_core::application::{AuthEntry, AuthValue};
-use certkeep_core::failure::Failure;
-use certkeep_core::issuance::TxtRecord;
-use certkeep_core::ports::{DnsProvider, DnsProviders as _};
+use certkeep_core::failure::{Code, Failure};
+use certkeep_core::issuance::{TxtRecord, Zone};
+use certkeep_core::name::DnsName;
+use certkeep_core::ports::{DnsProvider, DnsProviders as _, Propagation, Resolver};
 use certkeep_core::provider::ParameterKind;
 use certkeep_dns::registry::{Registry, RegistryOptions};
 use certkeep_testkit::vendor::{Account, Record, Table, Vendor};
@@ -16,6 +18,7 @@ pub(super) const NAME: &str = "_acme-challenge.host.example.com";
 pub(super) struct Bench {
     pub(super) vendor: Vendor,
     flag: String,
+    zones: Vec<String>,
 }
 
 impl Bench {
@@ -35,7 +38,8 @@ impl Bench {
         let zones = if own.is_empty() { zones } else { &own };
         let account = if table.neighbours { Account::with_zones(zones) } else { Account::with_far_neighbours(zones) };
         let flag = table.flag.clone();
-        Bench { vendor: Vendor::start(table, account).await, flag }
+        let zones = zones.iter().map(|zone| (*zone).to_owned()).collect();
+        Bench { vendor: Vendor::start(table, account).await, flag, zones }
     }
 
     /// The provider, as a process that was just started has it.
@@ -52,6 +56,7 @@ impl Bench {
         let registry = Registry::new(RegistryOptions {
             extra_roots: vec![self.vendor.root()],
             proxy: Some(self.vendor.proxy()),
+            resolver: Some(Arc::new(World { zones: self.zones.clone() })),
             ..RegistryOptions::default()
         });
         connect(&registry, &self.flag, parameters)
@@ -59,15 +64,19 @@ impl Bench {
 
     /// Fails when a secret is in what was told of a failure.
     pub(super) fn discreet(&self, failure: &Failure) -> Result<(), String> {
-        let wrong = self.vendor.wrong_parameters().into_iter().map(|(_, text)| text);
-        let secrets = self.vendor.secrets().into_iter().chain(wrong);
         let told = [failure.to_string(), format!("{failure:?}"), serde_json::to_string(failure).unwrap()];
-        for secret in secrets.filter(|secret| !PUBLIC.iter().any(|start| secret.starts_with(start))) {
-            if let Some(told) = told.iter().find(|told| told.contains(&secret)) {
-                return Err(format!("a secret is told: {told}"));
-            }
+        told.iter().try_for_each(|told| self.without_secrets(told))
+    }
+
+    /// Fails when a secret, right or wrong, is in a text.
+    pub(super) fn without_secrets(&self, told: &str) -> Result<(), String> {
+        let wrong = self.vendor.wrong_parameters().into_iter().map(|(_, text)| text);
+        let mut secrets = self.vendor.secrets().into_iter().chain(wrong);
+        let public = |secret: &String| PUBLIC.iter().any(|start| secret.starts_with(start));
+        match secrets.find(|secret| !public(secret) && told.contains(secret.as_str())) {
+            Some(_) => Err(format!("a secret is told: {told}")),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Fails when a request went where the vendor has nothing.
@@ -101,6 +110,29 @@ impl Bench {
         if self.vendor.unsettled() {
             return Err("a change was not committed, or a job's end not waited for".to_owned());
         }
+        Ok(())
+    }
+}
+
+/// The DNS of a world in which the account's zones are all there are.
+struct World {
+    zones: Vec<String>,
+}
+
+#[async_trait]
+impl Resolver for World {
+    async fn follow(&self, name: &DnsName) -> Result<DnsName, Failure> {
+        Ok(name.clone())
+    }
+
+    async fn confirm_zone(&self, zone: &Zone, name: &DnsName) -> Result<(), Failure> {
+        let name = name.as_str();
+        let within = |zone: &&String| name == **zone || name.strip_suffix(zone.as_str()).is_some_and(|rest| rest.ends_with('.'));
+        let longest = self.zones.iter().filter(within).max_by_key(|zone| zone.len());
+        if longest == Some(&zone.name) { Ok(()) } else { Err(Failure::new(Code::ZoneElsewhere, "zone").about(name)) }
+    }
+
+    async fn await_visible(&self, _: &Zone, _: &[TxtRecord], _: Propagation) -> Result<(), Failure> {
         Ok(())
     }
 }
