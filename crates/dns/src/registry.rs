@@ -38,7 +38,7 @@ pub struct RegistryOptions {
     /// A folder with pages that are added to the compiled-in ones or take their place; read once. A page that is wrong
     /// is told in the log, and the compiled-in one stays.
     pub pages_folder: Option<PathBuf>,
-    /// Tells where zones begin, for vendors that do not tell their zones (`soa = true`).
+    /// Tells where zones begin, for vendors that need nothing but a zone's name (`soa = true`): it saves them calls.
     pub resolver: Option<Arc<dyn Resolver>>,
 }
 

@@ -91,7 +91,8 @@ pub struct Call {
     /// No call: the provider does not tell its zones and takes every name.
     #[serde(default)]
     pub unlisted: bool,
-    /// No call: the provider does not tell its zones, and the DNS is asked where the zone begins.
+    /// The provider takes names of zones and needs nothing else of them: the DNS is asked where the zone begins, and the
+    /// call is made only where it does not tell.
     #[serde(default)]
     pub soa: bool,
 }

@@ -116,14 +116,14 @@ impl Checker<'_> {
         }
         match &page.zone {
             None => self.wrong("zone", "a recipe has to say how zones are found"),
-            Some(zone) if zone.unlisted || zone.soa => {
+            Some(zone) if zone.unlisted => {
                 if zone.methods().next().is_some() {
-                    self.wrong("zone", "unlisted and soa stand instead of a call");
+                    self.wrong("zone", "unlisted stands instead of a call");
                 }
                 self.steps("zone.then", &zone.then, &["zone", "got"]);
             }
             Some(zone) => {
-                self.call("zone", "zone", zone, &["candidate", "page", "cursor", "got", "element", "zone"]);
+                self.call("zone", "zone", zone, &["candidate", "name", "page", "cursor", "got", "element", "zone"]);
                 self.wants("zone.each", zone.each.as_ref());
                 self.wants("zone.keep.name", zone.keep.get("name"));
             }

@@ -144,6 +144,7 @@ impl Judge<'_> {
             Body::Any | Body::Json => serde_json::from_slice(&body).ok(),
             Body::Text if is_web_page(&body) => None,
             Body::Text => Some(String::from_utf8_lossy(&body).trim().into()),
+            Body::Xml | Body::Xmlrpc if is_html(&body) => None,
             Body::Xml => xml::tree(&body),
             Body::Xmlrpc => xml::tree(&body).and_then(|tree| xml::rpc_answer(&tree)),
         };
@@ -264,9 +265,16 @@ pub(crate) fn as_text(value: &Value) -> String {
 
 /// A portal or a proxy answers in the place of whoever was asked.
 fn is_web_page(body: &[u8]) -> bool {
-    let body = body.trim_ascii_start();
-    let begins = |word: &[u8]| body.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
-    begins(b"<!doctype") || begins(b"<html") || (begins(b"<") && !begins(b"<?xml"))
+    is_html(body) || (body.trim_ascii_start().starts_with(b"<") && !begins(body, b"<?xml"))
+}
+
+/// As `is_web_page`, where XML is what was asked for.
+fn is_html(body: &[u8]) -> bool {
+    begins(body, b"<!doctype html") || begins(body, b"<html")
+}
+
+fn begins(body: &[u8], word: &[u8]) -> bool {
+    body.trim_ascii_start().get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word))
 }
 
 /// How long to wait (RFC 9110 §10.2.3): seconds, or an instant.

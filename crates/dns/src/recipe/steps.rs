@@ -21,10 +21,12 @@ impl Recipe {
         let found = if call.unlisted {
             // The API knows no zones; what it takes are names.
             Some((name.as_str().to_owned(), Map::from_iter([("unlisted".to_owned(), true.into())])))
-        } else if call.soa {
-            self.zone_of_dns(name).await?.map(|zone| (zone, Map::new()))
         } else {
-            self.zone_of_account(call, name).await?
+            let begins = if call.soa { self.zone_of_dns(name).await } else { None };
+            match begins {
+                Some(zone) => Some((zone, Map::new())),
+                None => self.zone_of_account(call, name).await?,
+            }
         };
         let Some((zone, saved)) = found else { return Ok(None) };
         let mut zone = Zone { name: zone, saved: saved.into() };
@@ -39,7 +41,8 @@ impl Recipe {
     }
 
     async fn zone_of_account(&self, call: &Call, name: &DnsName) -> Result<Option<Found>, Trouble> {
-        let Some(scope) = self.prepared(Stage::Zone, call, self.scope.clone()).await? else { return Ok(None) };
+        let scope = self.scope.clone().with("name", name.as_str());
+        let Some(scope) = self.prepared(Stage::Zone, call, scope).await? else { return Ok(None) };
         let asks = |source: &str| template::wanted(source).is_ok_and(|wanted| wanted.contains("candidate"));
         if !call.sources().into_iter().any(asks) {
             let zones = self.zones(call, &scope).await?;
@@ -55,21 +58,21 @@ impl Recipe {
         Ok(None)
     }
 
-    /// The zone whose servers the world asks for `name`.
-    async fn zone_of_dns(&self, name: &DnsName) -> Result<Option<String>, Trouble> {
-        let Some(resolver) = &self.shared.resolver else {
-            let failure = self.failure(Stage::Zone, Code::Internal);
-            return Err(Trouble::lasting(failure.fact("this provider tells no zones, and there is no resolver to ask")));
-        };
+    /// The zone whose servers the world asks for `name`, if that can be found out.
+    async fn zone_of_dns(&self, name: &DnsName) -> Option<String> {
+        let resolver = self.shared.resolver.as_ref()?;
         for candidate in zone::candidates(name) {
             let zone = Zone { name: candidate.to_owned(), saved: Value::Null };
             match resolver.confirm_zone(&zone, name).await {
-                Ok(()) => return Ok(Some(zone.name)),
+                Ok(()) => return Some(zone.name),
                 Err(failure) if failure.code == Code::ZoneElsewhere => {}
-                Err(failure) => return Err(Trouble::lasting(failure)),
+                Err(failure) => {
+                    tracing::debug!(flag = self.page.flag, %failure, "the DNS does not tell the zone");
+                    return None;
+                }
             }
         }
-        Ok(None)
+        None
     }
 
     async fn zones(&self, call: &Call, scope: &Scope) -> Result<Vec<Found>, Trouble> {
