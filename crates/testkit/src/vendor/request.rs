@@ -162,3 +162,19 @@ fn decoded(text: &str) -> String {
     let form = text.replace('+', "%2B").replace('&', "%26").replace('=', "%3D");
     form_urlencoded::parse(form.as_bytes()).next().map_or_else(String::new, |(key, _)| key.into_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_take_parts_of_paths_and_slashes_count() {
+        let found = |pattern: &str, path: &str| path_matches(pattern, path).map(|found| Value::from(found).to_string());
+        assert_eq!(found("/z/{zone}", "/z/a%2Fb+c").as_deref(), Some("{'zone': 'a/b+c'}"));
+        assert_eq!(found("/z/{zone}.json", "/z/a.b.json").as_deref(), Some("{'zone': 'a.b'}"));
+        assert_eq!(found("/z/{rest*}", "/z/a/b").as_deref(), Some("{'rest': 'a/b'}"));
+        for (pattern, path) in [("/z/{zone}", "/z/"), ("/z", "/z/"), ("/z/{zone}", "/z/a/b"), ("/z/{zone}.json", "/z/a")] {
+            assert_eq!(found(pattern, path), None, "{pattern} {path}");
+        }
+    }
+}

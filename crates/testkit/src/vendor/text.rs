@@ -39,3 +39,17 @@ pub(super) fn unquoted(text: &str) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_come_and_go() {
+        for text in ["", "a \"b\" \\c; d", "x".repeat(600).as_str()] {
+            assert_eq!(unquoted(&quoted(text)), text);
+        }
+        assert_eq!(unquoted("plain"), "plain");
+        assert_eq!(unquoted("\"a\" \"b\""), "ab");
+    }
+}

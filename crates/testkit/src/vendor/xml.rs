@@ -123,3 +123,26 @@ fn written(value: &Value) -> String {
     };
     format!("<value>{inner}</value>")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_are_plain_values() {
+        let text = "<?xml version=\"1.0\"?><s:Root xmlns:s=\"urn:x\"><a>1</a><a>2 &amp; 3</a><b k=\"v\"/><c/></s:Root>";
+        assert_eq!(read(text), Some(json!({"Root": {"a": ["1", "2 & 3"], "b": {"@k": "v", "#text": ""}, "c": ""}})));
+        assert_eq!(read("<a><b></a>"), None);
+    }
+
+    #[test]
+    fn calls_are_read_and_answers_written() {
+        let call = "<methodCall><methodName>add</methodName><params><param><value><string>k</string></value></param>\
+            <param><value><struct><member><name>ttl</name><value><int>60</int></value></member></struct></value></param>\
+            <param><value><array><data><value><boolean>1</boolean></value></data></array></value></param></params></methodCall>";
+        assert_eq!(read_call(call), Some(json!({"method": "add", "params": ["k", {"ttl": 60}, [true]]})));
+        assert!(write_answer(&json!({"faultCode": 1})).contains("<fault><value><struct>"));
+        let answer = write_answer(&json!(["a<b"]));
+        assert!(answer.contains("<array><data><value><string>a&lt;b</string></value></data></array>"), "{answer}");
+    }
+}
