@@ -1,6 +1,7 @@
 //! A provider's page: what its parameters are and, for most, how to talk to it. `docs/providers.md` explains the format.
 mod call;
 mod check;
+mod lint;
 
 use std::collections::BTreeMap;
 
@@ -8,28 +9,33 @@ use certkeep_core::failure::Code;
 use certkeep_core::provider::{Descriptor, Parameter};
 use serde::Deserialize;
 
-pub use call::{Call, Method};
+pub use call::{Call, Method, XmlRpc};
+pub use lint::lint;
 
-use crate::sign::Signer;
+use crate::sign::{Asserter, Signer};
 
 /// Why a page cannot be used: where it is wrong, and how.
 #[derive(Debug, thiserror::Error)]
 pub enum PageError {
     /// A field whose content cannot work.
-    #[error("{flag}: {field}: {problem}")]
+    #[error("{flag}:{line}: {field}: {problem}")]
     Field {
         /// The page.
         flag: String,
+        /// The line of the field, or of the nearest table around it, from 1.
+        line: usize,
         /// The field, as a dotted path.
         field: String,
         /// What is wrong with it.
         problem: String,
     },
-    /// Not TOML, an unknown field, or a value of the wrong type; the source names line and field.
-    #[error("{flag}: the page cannot be read")]
+    /// Not TOML, an unknown field, or a value of the wrong type; the source names the field.
+    #[error("{flag}:{line}: the page cannot be read")]
     Format {
         /// The page.
         flag: String,
+        /// The line where it is wrong, from 1.
+        line: usize,
         /// What the parser says.
         #[source]
         source: Box<toml::de::Error>,
@@ -60,6 +66,8 @@ pub struct Page {
     pub driver: Option<Driver>,
     /// What all calls have in common.
     pub http: Option<Http>,
+    /// How a session is opened; what is kept is `session` in every other call.
+    pub login: Option<Call>,
     /// How the account's zones are found.
     pub zone: Option<Call>,
     /// How a value is put up, where every value is a record of its own.
@@ -72,6 +80,10 @@ pub struct Page {
     pub set: Option<Set>,
     /// What makes changes effective, where they do not become so by themselves.
     pub commit: Option<Call>,
+    /// What is asked after every change until it is done, where changes are jobs.
+    pub wait: Option<Call>,
+    /// Set where the vendor holds one value only: a second one is refused, since it would take the first one's place.
+    pub single: Option<Single>,
     /// The vendor's own codes and what they mean.
     #[serde(default)]
     pub errors: BTreeMap<String, Meaning>,
@@ -87,6 +99,16 @@ pub struct Requirement {
     pub say: String,
 }
 
+/// What a vendor holds one value of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Single {
+    /// Every name has one.
+    Name,
+    /// All names of a zone share one.
+    Zone,
+}
+
 /// Code in Rust that speaks what is no recipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -99,8 +121,20 @@ pub enum Driver {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Http {
-    /// The address in front of every path. No other host is ever called.
+    /// The address in front of every path. No other host is ever called but those of `hosts`.
     pub base: String,
+    /// Hosts that calls may name besides: templates over the parameters, `*.` at the beginning for all below.
+    #[serde(default)]
+    pub hosts: Vec<String>,
+    /// Fields in the query of every call.
+    #[serde(default)]
+    pub query: BTreeMap<String, String>,
+    /// Fields of every body that is a form; a POST, PUT or PATCH without a body becomes one.
+    #[serde(default)]
+    pub form: BTreeMap<String, String>,
+    /// Fields of every body in JSON; a POST, PUT or PATCH without a body gets one.
+    #[serde(default)]
+    pub json: toml::Table,
     /// Headers of every call; one that comes out empty is not sent.
     #[serde(default)]
     pub header: BTreeMap<String, String>,
@@ -114,24 +148,39 @@ pub struct Http {
     /// What the body of an answer is.
     #[serde(default)]
     pub answer: Body,
+    /// The least pause between two calls of an account, in seconds.
+    #[serde(default)]
+    pub delay: f64,
+    /// An expression over every answer: how many seconds the vendor demands before the next call.
+    pub pause: Option<String>,
 }
 
 /// A signature and its key.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Sign {
     /// How.
     pub by: Signer,
-    /// The public half of the key, a template.
-    pub id: String,
-    /// The secret half of the key, a template.
-    pub secret: String,
+    /// The parts of the key by the names that the signer has for them, templates.
+    #[serde(flatten)]
+    pub with: BTreeMap<String, String>,
+}
+
+/// What is shown in a login in the place of a password.
+#[derive(Debug, Deserialize)]
+pub struct Assert {
+    /// How it is made.
+    pub by: Asserter,
+    /// What it is made of, by the names that the maker has for it, templates.
+    #[serde(flatten)]
+    pub with: BTreeMap<String, String>,
 }
 
 /// Expressions over an answer that is an error.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fails {
+    /// True for an answer that is an error although its status says otherwise.
+    pub when: Option<String>,
     /// The vendor's code.
     pub code: Option<String>,
     /// The vendor's message.
@@ -147,6 +196,12 @@ pub enum Body {
     /// JSON, or nothing at all.
     #[default]
     Json,
+    /// Plain text.
+    Text,
+    /// XML: an element is an object of its children and attributes, or a text.
+    Xml,
+    /// The answer of XML-RPC, as plain values.
+    Xmlrpc,
 }
 
 /// All values of a name as one object: it is read, changed and written back.
@@ -157,14 +212,22 @@ pub struct Set {
     pub read: Call,
     /// An expression over the set: the list of its entries.
     pub entries: String,
+    /// Expressions over an entry and what they have to equal, where the set holds entries of other names and types, as
+    /// a whole zone does.
+    #[serde(default)]
+    pub mine: BTreeMap<String, String>,
     /// A new entry.
     pub entry: toml::Value,
     /// An expression over an entry: its text.
     pub value: String,
     /// An expression over the set: its TTL, which is kept.
-    pub ttl: String,
-    /// Writes the set, with `entries` and `ttl`.
+    pub ttl: Option<String>,
+    /// Writes the set, with `entries`, `before`, `ttl`, and what `read` kept as `set`.
     pub write: Call,
+    /// Writes a set that is not there yet, where that is another call.
+    pub create: Option<Call>,
+    /// Deletes the set when no entry is left, where that is another call.
+    pub clear: Option<Call>,
 }
 
 /// What a vendor's code means.
@@ -173,6 +236,10 @@ pub struct Set {
 pub enum Meaning {
     /// What was asked for is not there.
     Absent,
+    /// Somebody else changed the set since it was read.
+    Conflict,
+    /// The session is over: log in again.
+    Expired,
     /// An entry of the failure catalogue.
     Failure(Code),
     /// What was to be added is there already.
@@ -185,10 +252,12 @@ impl TryFrom<String> for Meaning {
     fn try_from(word: String) -> Result<Self, String> {
         match word.as_str() {
             "absent" => Ok(Meaning::Absent),
+            "conflict" => Ok(Meaning::Conflict),
+            "expired" => Ok(Meaning::Expired),
             "present" => Ok(Meaning::Present),
             name => Code::from_name(name)
                 .map(Meaning::Failure)
-                .ok_or_else(|| format!("{name:?} is neither \"absent\", \"present\" nor the name of a failure")),
+                .ok_or_else(|| format!("{name:?} is neither absent, conflict, expired, present nor the name of a failure")),
         }
     }
 }
@@ -197,12 +266,10 @@ impl Page {
     /// Reads a page and checks it whole: fields, parameters, templates.
     ///
     /// # Errors
-    /// The first thing that is wrong.
+    /// The first thing that is wrong; [`lint`] tells all of them.
     pub fn parse(flag: &str, text: &str) -> Result<Page, PageError> {
-        let page: Page =
-            toml::from_str(text).map_err(|source| PageError::Format { flag: flag.to_owned(), source: Box::new(source) })?;
-        check::check(flag, &page)?;
-        Ok(page)
+        let (page, mut errors) = lint::read(flag, text)?;
+        if errors.is_empty() { Ok(page) } else { Err(errors.swap_remove(0)) }
     }
 
     /// The provider as its users see it.

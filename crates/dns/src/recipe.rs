@@ -9,20 +9,27 @@ mod classify;
 mod client;
 mod endpoint;
 mod exchange;
+mod filters;
+mod lists;
+mod reply;
+mod session;
+mod sets;
 mod steps;
 pub(crate) mod template;
 mod txt;
+mod xml;
 mod zone;
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use certkeep_core::application::AuthValue;
 use certkeep_core::failure::{Code, Failure};
 use certkeep_core::issuance::{TxtRecord, Zone};
 use certkeep_core::name::DnsName;
-use certkeep_core::ports::DnsProvider;
+use certkeep_core::ports::{DnsProvider, Resolver};
 use certkeep_core::provider::{ParameterKind, Parameters};
 use certkeep_core::time::Clock;
 use minijinja::Value;
@@ -32,16 +39,22 @@ use secrecy::ExposeSecret as _;
 use self::blank::Blank;
 pub(crate) use self::client::Client;
 pub(crate) use self::endpoint::Endpoint;
+pub(crate) use self::session::Sessions;
 use self::template::Scope;
 use crate::page::{Http, Page};
-use crate::registry::{Account, Locks};
-use crate::sign::{Signer, SigningKey};
+use crate::registry::{Account, Held, Locks, Pace};
+use crate::sign::RequestSigner;
 
 /// What all recipes share.
 pub(crate) struct Shared {
     pub(crate) client: Client,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) locks: Locks,
+    pub(crate) pace: Pace,
+    pub(crate) held: Held,
+    pub(crate) sessions: Sessions,
+    /// Tells where zones begin, for vendors that do not.
+    pub(crate) resolver: Option<Arc<dyn Resolver>>,
 }
 
 /// A provider that a recipe drives.
@@ -49,14 +62,27 @@ pub(crate) struct Recipe {
     page: Arc<Page>,
     shared: Arc<Shared>,
     account: Account,
+    /// Where calls go.
     endpoint: Endpoint,
+    /// Where the page has them go.
+    real: Endpoint,
+    /// What stands in for the vendor's servers.
+    elsewhere: Option<Endpoint>,
+    /// Hosts that calls may name besides.
+    hosts: Vec<String>,
     /// Where `endpoint` is, for evidence.
     server: String,
     /// The parameters, for templates.
     scope: Scope,
     /// The headers of every call.
     headers: HeaderMap,
-    signer: Option<(Signer, SigningKey)>,
+    /// Those that are another in every call, as templates.
+    live: Vec<(String, String)>,
+    /// Signs every call; `None` as well where the key is another in every session.
+    signer: Option<Box<dyn RequestSigner>>,
+    /// Whether calls of the account have to wait for each other, and how long at least.
+    paced: bool,
+    delay: Duration,
     blank: Blank,
 }
 
@@ -86,43 +112,64 @@ impl Recipe {
             }
         }
         let base = template::text(&http.base, &scope).map_err(|error| unrendered(&blank, error))?;
-        let endpoint = Endpoint::parse(&base).map_err(|error| refused(format!("{}: {error}", named_in(&http.base))))?;
-        let endpoint = elsewhere.map_or_else(|| endpoint.clone(), |other| endpoint.moved_to(other));
+        let real = Endpoint::parse(&base).map_err(|error| refused(format!("{}: {error}", named_in(&http.base))))?;
+        let endpoint = elsewhere.map_or_else(|| real.clone(), |other| real.moved_to(other));
+        let hosts = http.hosts.iter().map(|host| template::text(host, &scope));
+        let hosts = hosts.collect::<Result<Vec<_>, _>>().map_err(|error| unrendered(&blank, error))?;
 
-        let rendered = exchange::rendered(&http.header, &scope).map_err(|error| unrendered(&blank, error))?;
-        let mut headers = HeaderMap::new();
-        exchange::put_headers(&mut headers, rendered.iter().map(|(name, value)| (*name, value.as_str())))
-            .map_err(|name| refused(exchange::unfit(name)))?;
+        let keys: HashSet<&str> = page.param.iter().map(|p| p.k.as_str()).collect();
         let secrets: HashSet<&str> = page.param.iter().filter(|p| p.secret).map(|p| p.k.as_str()).collect();
-        for (name, value) in &rendered {
-            let source = http.header.get(*name).map_or("", String::as_str);
+        let (mut headers, mut live) = (HeaderMap::new(), Vec::new());
+        for (name, source) in &http.header {
             let wanted = template::wanted(source).map_err(|error| unrendered(&blank, error))?;
+            if wanted.iter().any(|variable| !keys.contains(variable.as_str())) {
+                live.push((name.clone(), source.clone()));
+                continue;
+            }
+            let value = template::text(source, &scope).map_err(|error| unrendered(&blank, error))?;
+            exchange::put_headers(&mut headers, std::iter::once((name.as_str(), value.as_str())))
+                .map_err(|name| refused(exchange::unfit(name)))?;
             if wanted.iter().any(|variable| secrets.contains(variable.as_str())) {
                 // A vendor may repeat the credentials as they were sent: `Basic …`, for one.
-                blank.add(value);
+                blank.add(&value);
                 blank.add(value.split_once(' ').map_or("", |(_, credentials)| credentials));
             }
         }
-        let signer = match &http.sign {
+        let fixed = |source: &String| template::wanted(source).is_ok_and(|wanted| !wanted.contains("session"));
+        let signer = match http.sign.as_ref().filter(|sign| sign.with.values().all(fixed)) {
             None => None,
-            Some(sign) => {
-                let render = |source: &str| template::text(source, &scope).map_err(|error| unrendered(&blank, error));
-                Some((sign.by, SigningKey { id: render(&sign.id)?, secret: render(&sign.secret)?.into() }))
-            }
+            Some(sign) => Some(exchange::signer(sign, &scope).map_err(|error| refused(blank.blank(&error.to_string())))?),
         };
         let server = endpoint.server();
         let account = Account::of(&page.flag, parameters, page.param.iter().map(|p| p.k.as_str()));
-        Ok(Recipe { page, shared, account, endpoint, server, scope, headers, signer, blank })
+        let elsewhere = elsewhere.cloned();
+        let delay = Duration::try_from_secs_f64(http.delay).unwrap_or_default();
+        let paced = !delay.is_zero() || http.pause.is_some();
+        Ok(Recipe {
+            page,
+            shared,
+            account,
+            endpoint,
+            real,
+            elsewhere,
+            hosts,
+            server,
+            scope,
+            headers,
+            live,
+            signer,
+            paced,
+            delay,
+            blank,
+        })
     }
 
     fn scope_of_record(&self, zone: &Zone, record: &TxtRecord) -> Scope {
-        let mut fields = zone.saved.as_object().cloned().unwrap_or_default();
-        fields.insert("name".to_owned(), zone.name.as_str().into());
-        self.scope
-            .clone()
-            .with_json("zone", &fields)
+        let owner = zone::owner(&record.name, &zone.name);
+        self.scope_of_zone(zone)
             .with("name", record.name.as_str())
-            .with("owner", zone::owner(&record.name, &zone.name))
+            .with("owner", owner)
+            .with("sub", if owner == "@" { "" } else { owner })
             .with("value", record.value.as_str())
     }
 }

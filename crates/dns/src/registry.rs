@@ -1,18 +1,25 @@
 //! Every provider there is: a page for each, compiled in, and a driver for those that have one.
+mod folder;
+mod held;
 mod locks;
+mod pace;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::error::Error as _;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use certkeep_core::failure::{Code, Failure};
-use certkeep_core::ports::{DnsProvider, DnsProviders};
+use certkeep_core::ports::{DnsProvider, DnsProviders, Resolver};
 use certkeep_core::provider::{Descriptor, Parameters};
 use certkeep_core::time::{Clock, SystemClock};
 
+pub(crate) use self::held::Held;
 pub(crate) use self::locks::{Account, Locks};
+pub(crate) use self::pace::Pace;
 use crate::page::{Driver, Page};
-use crate::recipe::{Client, Endpoint, Recipe, Shared};
+use crate::recipe::{Client, Endpoint, Recipe, Sessions, Shared};
 use crate::rfc2136;
 
 /// Every page by flag, in the order of the flags.
@@ -26,11 +33,25 @@ pub struct RegistryOptions {
     pub extra_roots: Vec<String>,
     /// Servers that stand in for the vendors', by flag: scheme, host and port. Paths stay the page's.
     pub endpoints: BTreeMap<String, String>,
+    /// A proxy for every call: scheme, host and port. `None` is the environment's (`HTTPS_PROXY`, `NO_PROXY` …).
+    pub proxy: Option<String>,
+    /// A folder with pages that are added to the compiled-in ones or take their place; read once. A page that is wrong
+    /// is told in the log, and the compiled-in one stays.
+    pub pages_folder: Option<PathBuf>,
+    /// Tells where zones begin, for vendors that need nothing but a zone's name (`soa = true`): it saves them calls.
+    pub resolver: Option<Arc<dyn Resolver>>,
 }
 
 impl Default for RegistryOptions {
     fn default() -> Self {
-        RegistryOptions { clock: Arc::new(SystemClock), extra_roots: Vec::new(), endpoints: BTreeMap::new() }
+        RegistryOptions {
+            clock: Arc::new(SystemClock),
+            extra_roots: Vec::new(),
+            endpoints: BTreeMap::new(),
+            proxy: None,
+            pages_folder: None,
+            resolver: None,
+        }
     }
 }
 
@@ -42,18 +63,30 @@ pub struct Registry {
 }
 
 struct Entry {
-    flag: &'static str,
-    text: &'static str,
+    flag: Cow<'static, str>,
+    text: Cow<'static, str>,
     /// `None` inside for a page that cannot be read.
     read: OnceLock<Option<(Arc<Page>, Descriptor)>>,
 }
 
 impl Registry {
-    /// The providers that are compiled in.
+    /// The providers that are compiled in, and those of the operator's folder.
     pub fn new(options: RegistryOptions) -> Registry {
-        let RegistryOptions { clock, extra_roots, endpoints } = options;
-        let shared = Shared { client: Client::new(extra_roots), clock, locks: Locks::default() };
-        let entries = PAGES.iter().map(|(flag, text)| Entry { flag, text, read: OnceLock::new() }).collect();
+        let RegistryOptions { clock, extra_roots, endpoints, proxy, pages_folder, resolver } = options;
+        let shared = Shared {
+            client: Client::new(extra_roots, proxy),
+            clock,
+            locks: Locks::default(),
+            pace: Pace::default(),
+            held: Held::default(),
+            sessions: Sessions::default(),
+            resolver,
+        };
+        let mut pages: BTreeMap<Cow<'static, str>, Cow<'static, str>> =
+            PAGES.iter().map(|(flag, text)| (Cow::Borrowed(*flag), Cow::Borrowed(*text))).collect();
+        let own = pages_folder.map(|folder| folder::pages(&folder)).unwrap_or_default();
+        pages.extend(own.into_iter().map(|(flag, text)| (flag.into(), text.into())));
+        let entries = pages.into_iter().map(|(flag, text)| Entry { flag, text, read: OnceLock::new() }).collect();
         Registry { shared: Arc::new(shared), endpoints, entries }
     }
 
@@ -63,14 +96,14 @@ impl Registry {
     }
 
     fn entry(&self, flag: &str) -> Option<&(Arc<Page>, Descriptor)> {
-        let at = self.entries.binary_search_by(|entry| entry.flag.cmp(flag)).ok()?;
+        let at = self.entries.binary_search_by(|entry| entry.flag.as_ref().cmp(flag)).ok()?;
         self.entries.get(at)?.read()
     }
 }
 
 impl Entry {
     fn read(&self) -> Option<&(Arc<Page>, Descriptor)> {
-        let read = || match Page::parse(self.flag, self.text) {
+        let read = || match Page::parse(&self.flag, &self.text) {
             Ok(page) => {
                 let descriptor = page.descriptor();
                 Some((Arc::new(page), descriptor))

@@ -1,207 +1,345 @@
 //! What the types of a page cannot say: that its parts fit together and its templates only use what there is.
 use std::collections::{BTreeMap, HashSet};
 
-use super::{Call, Http, Page, PageError, Set};
+use super::{Call, Http, Page, Set};
 use crate::recipe::template;
 
 /// What every call about a record knows besides the parameters.
-const RECORD: &[&str] = &["zone", "name", "owner", "value"];
+const RECORD: &[&str] = &["zone", "name", "owner", "sub", "value", "got"];
+
+/// What every call knows.
+const ALWAYS: &[&str] = &["now", "now_ms", "nonce", "uuid"];
+
+/// What headers know besides, since they are made last.
+const HEADER: &[&str] = &["request"];
 
 /// Which of a call's further fields have a meaning in which stage.
 const EXTRAS: &[(&str, &[&str])] = &[
-    ("zone", &["each", "where", "keep", "next", "unlisted"]),
-    ("add", &["keep", "doubles"]),
-    ("find", &["each", "where", "value", "keep", "next"]),
-    ("remove", &[]),
-    ("set.read", &["each", "where", "next"]),
-    ("set.write", &[]),
-    ("commit", &["when"]),
+    ("login", &["keep", "lasts", "first", "then", "assertion"]),
+    ("zone", &["each", "where", "keep", "next", "cursor", "follow", "unlisted", "soa", "first", "then", "detail"]),
+    ("add", &["keep", "doubles", "first", "then"]),
+    ("find", &["each", "where", "value", "keep", "next", "cursor", "follow", "first", "detail"]),
+    ("remove", &["keep", "first", "then"]),
+    ("set.read", &["each", "where", "keep", "next", "cursor", "follow", "first", "detail"]),
+    ("set.write", &["keep", "first", "then"]),
+    ("set.create", &["keep", "first", "then"]),
+    ("set.clear", &["keep", "first", "then"]),
+    ("commit", &["when", "keep", "first", "then"]),
+    ("wait", &["when", "until", "every", "within"]),
+    ("step", &["when", "each", "where", "keep", "until", "every", "within"]),
+    ("detail", &[]),
 ];
 
-/// Checks a page that could be read.
-pub(super) fn check(flag: &str, page: &Page) -> Result<(), PageError> {
-    let checker = Checker { flag, parameters: page.param.iter().map(|p| p.k.as_str()).collect() };
-    checker.page(page)
+/// Everything that is wrong with a page that could be read, as field and problem.
+pub(super) fn check(flag: &str, page: &Page) -> Vec<(String, String)> {
+    let mut parameters: Vec<&str> = page.param.iter().map(|p| p.k.as_str()).collect();
+    parameters.extend_from_slice(ALWAYS);
+    let mut checker = Checker { flag, parameters, session: page.login.is_some(), wrong: Vec::new() };
+    checker.page(page);
+    checker.wrong
 }
 
 struct Checker<'a> {
     flag: &'a str,
+    /// The parameters, and what is always known.
     parameters: Vec<&'a str>,
+    session: bool,
+    wrong: Vec<(String, String)>,
 }
 
 impl Checker<'_> {
-    fn page(&self, page: &Page) -> Result<(), PageError> {
+    fn page(&mut self, page: &Page) {
         if page.flag != self.flag {
-            return self.wrong("flag", format!("the file is named after {:?}", self.flag));
+            self.wrong("flag", format!("the file is named after {:?}", self.flag));
         }
-        self.parameters_differ(page)?;
+        self.parameters_differ(page);
         for requirement in &page.require {
-            self.expression("require.that", &requirement.that, &[])?;
+            self.expression("require.that", &requirement.that, &[]);
         }
         match (&page.http, page.driver) {
             (Some(_), Some(_)) => self.wrong("driver", "a page has a recipe or a driver, not both"),
             (Some(http), None) => {
-                self.http(http)?;
-                self.recipe(page)
+                self.http(http);
+                self.recipe(page);
             }
             (None, _) => self.no_recipe(page),
         }
     }
 
-    fn parameters_differ(&self, page: &Page) -> Result<(), PageError> {
+    fn parameters_differ(&mut self, page: &Page) {
         let mut seen = HashSet::new();
         for parameter in &page.param {
             for key in std::iter::once(&parameter.k).chain(&parameter.also) {
                 if !seen.insert(key.to_ascii_lowercase()) {
-                    return self.wrong("param", format!("{key} is there twice"));
+                    self.wrong("param", format!("{key} is there twice"));
                 }
             }
         }
-        Ok(())
     }
 
-    fn http(&self, http: &Http) -> Result<(), PageError> {
-        self.template("http.base", &http.base, &[])?;
-        self.templates("http.header", &http.header, &[])?;
-        if let Some(sign) = &http.sign {
-            self.template("http.sign.id", &sign.id, &[])?;
-            self.template("http.sign.secret", &sign.secret, &[])?;
+    fn http(&mut self, http: &Http) {
+        let session: &[&str] = if self.session { &["session"] } else { &[] };
+        self.template("http.base", &http.base, &[]);
+        for host in &http.hosts {
+            self.template("http.hosts", host, &[]);
         }
-        let answers = [("ok", &http.ok), ("fails.code", &http.fails.code), ("fails.message", &http.fails.message)];
-        answers.into_iter().try_for_each(|(field, source)| self.answered(&format!("http.{field}"), source.as_deref()))
+        self.templates("http.header", &http.header, &[session, HEADER].concat());
+        self.templates("http.query", &http.query, session);
+        self.templates("http.form", &http.form, session);
+        for (key, value) in &http.json {
+            self.body(&format!("http.json.{key}"), value, session);
+        }
+        if !http.form.is_empty() && !http.json.is_empty() {
+            self.wrong("http.form", "a body is json or form, not both");
+        }
+        if let Some(sign) = &http.sign {
+            self.key("http.sign", sign.by.parameters(), &sign.with, session);
+        }
+        if !(0.0..=60.0).contains(&http.delay) {
+            self.wrong("http.delay", "is a number of seconds up to 60");
+        }
+        let fails = &http.fails;
+        for (field, source) in [
+            ("ok", &http.ok),
+            ("pause", &http.pause),
+            ("fails.when", &fails.when),
+            ("fails.code", &fails.code),
+            ("fails.message", &fails.message),
+        ] {
+            self.answered(&format!("http.{field}"), source.as_deref());
+        }
     }
 
-    fn recipe(&self, page: &Page) -> Result<(), PageError> {
+    fn recipe(&mut self, page: &Page) {
+        if let Some(login) = &page.login {
+            self.call("login", "login", login, &["got", "session", "assertion"]);
+        }
         match &page.zone {
-            None => return self.wrong("zone", "a recipe has to say how zones are found"),
-            Some(zone) if zone.unlisted => {}
+            None => self.wrong("zone", "a recipe has to say how zones are found"),
+            Some(zone) if zone.unlisted => {
+                if zone.methods().next().is_some() {
+                    self.wrong("zone", "unlisted stands instead of a call");
+                }
+                self.steps("zone.then", &zone.then, &["zone", "got"]);
+            }
             Some(zone) => {
-                self.call("zone", zone, &["candidate", "page"])?;
-                self.wants("zone.each", zone.each.as_ref())?;
-                self.wants("zone.keep.name", zone.keep.get("name"))?;
+                self.call("zone", "zone", zone, &["candidate", "name", "page", "cursor", "got", "element", "zone"]);
+                self.wants("zone.each", zone.each.as_ref());
+                self.wants("zone.keep.name", zone.keep.get("name"));
             }
         }
         match (&page.add, &page.remove, &page.set) {
             (Some(add), Some(remove), None) => {
-                self.call("add", add, RECORD)?;
-                self.call("remove", remove, &[RECORD, &["record"]].concat())?;
+                self.call("add", "add", add, RECORD);
+                self.call("remove", "remove", remove, &[RECORD, &["record"]].concat());
                 if add.doubles && page.find.is_none() {
-                    return self.wrong("add.doubles", "without [find] nothing can be looked for");
+                    self.wrong("add.doubles", "without [find] nothing can be looked for");
                 }
             }
-            (None, None, Some(set)) => self.set(set)?,
-            _ => return self.wrong("add", "a recipe has [add] and [remove], or [set]"),
+            (None, None, Some(set)) => self.set(set),
+            _ => self.wrong("add", "a recipe has [add] and [remove], or [set]"),
         }
         if let Some(find) = &page.find {
-            self.call("find", find, &[RECORD, &["page"]].concat())?;
-            self.wants("find.each", find.each.as_ref())?;
-            self.wants("find.value", find.value.as_ref())?;
+            self.call("find", "find", find, &[RECORD, &["page", "cursor", "element"]].concat());
+            self.wants("find.each", find.each.as_ref());
+            self.wants("find.value", find.value.as_ref());
         }
-        page.commit.as_ref().map_or(Ok(()), |commit| self.call("commit", commit, RECORD))
+        if let Some(commit) = &page.commit {
+            self.call("commit", "commit", commit, RECORD);
+        }
+        if let Some(wait) = &page.wait {
+            self.call("wait", "wait", wait, RECORD);
+            self.wants("wait.until", wait.until.as_ref());
+        }
     }
 
-    fn set(&self, set: &Set) -> Result<(), PageError> {
-        self.call("set.read", &set.read, &[RECORD, &["page"]].concat())?;
-        self.wants("set.read.each", set.read.each.as_ref())?;
-        self.answered("set.entries", Some(&set.entries))?;
-        self.answered("set.value", Some(&set.value))?;
-        self.answered("set.ttl", Some(&set.ttl))?;
-        self.body("set.entry", &set.entry, RECORD)?;
-        self.call("set.write", &set.write, &[RECORD, &["entries", "ttl"]].concat())
+    fn set(&mut self, set: &Set) {
+        self.call("set.read", "set.read", &set.read, &[RECORD, &["page", "cursor", "element"]].concat());
+        self.wants("set.read.each", set.read.each.as_ref());
+        self.answered("set.entries", Some(&set.entries));
+        self.answered("set.value", Some(&set.value));
+        self.answered("set.ttl", set.ttl.as_deref());
+        for (key, source) in &set.mine {
+            self.answered("set.mine", Some(key));
+            self.template(&format!("set.mine.{key}"), source, RECORD);
+        }
+        self.body("set.entry", &set.entry, &[RECORD, &["ttl"]].concat());
+        let known = [RECORD, &["entries", "before", "ttl", "set"]].concat();
+        for (field, call) in
+            [("set.write", Some(&set.write)), ("set.create", set.create.as_ref()), ("set.clear", set.clear.as_ref())]
+        {
+            if let Some(call) = call {
+                self.call(field, field, call, &known);
+            }
+        }
     }
 
-    fn no_recipe(&self, page: &Page) -> Result<(), PageError> {
-        let calls = [&page.zone, &page.add, &page.find, &page.remove, &page.commit];
+    fn no_recipe(&mut self, page: &Page) {
+        let calls = [&page.login, &page.zone, &page.add, &page.find, &page.remove, &page.commit, &page.wait];
         if calls.into_iter().any(Option::is_some) || page.set.is_some() || !page.errors.is_empty() {
-            return self.wrong("http", "a recipe needs it");
+            self.wrong("http", "a recipe needs it");
         }
-        Ok(())
     }
 
-    fn call(&self, field: &str, call: &Call, known: &[&str]) -> Result<(), PageError> {
-        let heeded = EXTRAS.iter().find(|(stage, _)| *stage == field).map_or(&[][..], |(_, extras)| extras);
-        if let Some(extra) = call.extras().find(|extra| !heeded.contains(extra)) {
-            return self.wrong(field, format!("{extra} has no meaning here"));
+    fn steps(&mut self, field: &str, steps: &[Call], known: &[&str]) {
+        for (at, step) in steps.iter().enumerate() {
+            self.call("step", &format!("{field}.{at}"), step, known);
         }
+    }
+
+    fn call(&mut self, stage: &str, field: &str, call: &Call, known: &[&str]) {
+        let heeded = EXTRAS.iter().find(|(name, _)| *name == stage).map_or(&[][..], |(_, extras)| extras);
+        for extra in call.extras().filter(|extra| !heeded.contains(extra)) {
+            self.wrong(field, format!("{extra} has no meaning here"));
+        }
+        let mut known = known.to_vec();
+        if self.session && stage != "login" {
+            known.push("session");
+        }
+        self.request(field, call, &known);
+        if let Some(when) = &call.when {
+            self.expression(&format!("{field}.when"), when, &known);
+        }
+        self.templates(&format!("{field}.where"), &call.only, &known);
+        for (part, source) in [
+            ("ok", &call.ok),
+            ("each", &call.each),
+            ("value", &call.value),
+            ("next", &call.next),
+            ("cursor", &call.cursor),
+            ("follow", &call.follow),
+            ("until", &call.until),
+            ("lasts", &call.lasts),
+        ] {
+            self.answered(&format!("{field}.{part}"), source.as_deref());
+        }
+        for (key, source) in &call.keep {
+            self.answered(&format!("{field}.keep.{key}"), Some(source));
+        }
+        for source in call.only.keys() {
+            self.answered(&format!("{field}.where"), Some(source));
+        }
+        for (part, seconds) in [("every", call.every), ("within", call.within)] {
+            if seconds.is_some_and(|seconds| !(0.0..=600.0).contains(&seconds)) {
+                self.wrong(&format!("{field}.{part}"), "is a number of seconds up to 600");
+            }
+        }
+        self.steps(&format!("{field}.first"), &call.first, &known);
+        self.steps(&format!("{field}.then"), &call.then, &known);
+        if let Some(detail) = &call.detail {
+            self.call("detail", &format!("{field}.detail"), detail, &known);
+        }
+    }
+
+    /// What a key is made of: all that is needed, and nothing that the signer does not know.
+    fn key(
+        &mut self,
+        field: &str,
+        (needed, possible): (&'static [&'static str], &'static [&'static str]),
+        with: &BTreeMap<String, String>,
+        known: &[&str],
+    ) {
+        for name in needed.iter().filter(|name| !with.contains_key(**name)) {
+            self.wrong(&format!("{field}.{name}"), "is missing");
+        }
+        for name in with.keys().filter(|name| !needed.contains(&name.as_str()) && !possible.contains(&name.as_str())) {
+            self.wrong(&format!("{field}.{name}"), "the signer does not know it");
+        }
+        self.templates(field, with, known);
+    }
+
+    /// Method, path, headers and body of a call.
+    fn request(&mut self, field: &str, call: &Call, known: &[&str]) {
         let mut methods = call.methods();
         let (Some((_, path)), None) = (methods.next(), methods.next()) else {
             return self.wrong(field, "exactly one of get, post, put, patch, delete is needed");
         };
-        if !path.starts_with('/') {
-            return self.wrong(field, format!("the path {path:?} does not begin with /"));
+        // What follows the base has to stay a path; a base may be the whole address.
+        if !(path.is_empty() || path.starts_with('/') || path.starts_with('?')) {
+            self.wrong(field, format!("the path {path:?} does not begin with /"));
         }
-        if call.json.is_some() && call.form.is_some() {
-            return self.wrong(field, "a body is json or form, not both");
+        if call.bodies().count() > 1 {
+            self.wrong(field, "a body is one of json, form, xml, xmlrpc, text");
         }
-        self.template(field, path, known)?;
-        self.templates(&format!("{field}.query"), &call.query, known)?;
-        self.templates(&format!("{field}.header"), &call.header, known)?;
-        self.templates(&format!("{field}.where"), &call.only, known)?;
+        self.template(field, path, known);
+        for (part, source) in [("base", &call.base), ("xml", &call.xml), ("text", &call.text)] {
+            if let Some(source) = source {
+                self.template(&format!("{field}.{part}"), source, known);
+            }
+        }
+        self.templates(&format!("{field}.query"), &call.query, known);
+        self.templates(&format!("{field}.header"), &call.header, &[known, HEADER].concat());
         if let Some(form) = &call.form {
-            self.templates(&format!("{field}.form"), form, known)?;
+            self.templates(&format!("{field}.form"), form, known);
         }
         if let Some(json) = &call.json {
-            self.body(&format!("{field}.json"), json, known)?;
+            self.body(&format!("{field}.json"), json, known);
         }
-        if let Some(when) = &call.when {
-            self.expression(&format!("{field}.when"), when, known)?;
+        if let Some(sign) = &call.sign {
+            self.key(&format!("{field}.sign"), sign.by.parameters(), &sign.with, known);
         }
-        for (part, source) in [("each", &call.each), ("value", &call.value), ("next", &call.next)] {
-            self.answered(&format!("{field}.{part}"), source.as_deref())?;
+        if let Some(assertion) = &call.assertion {
+            self.key(&format!("{field}.assertion"), assertion.by.parameters(), &assertion.with, &[]);
         }
-        let elements = call.keep.values().chain(call.only.keys());
-        elements.into_iter().try_for_each(|source| self.answered(&format!("{field}.keep"), Some(source)))
+        for param in call.xmlrpc.iter().flat_map(|rpc| &rpc.params) {
+            self.body(&format!("{field}.xmlrpc"), param, known);
+        }
     }
 
-    fn body(&self, field: &str, body: &toml::Value, known: &[&str]) -> Result<(), PageError> {
+    fn body(&mut self, field: &str, body: &toml::Value, known: &[&str]) {
         match body {
-            toml::Value::Array(list) => list.iter().try_for_each(|item| self.body(field, item, known)),
+            toml::Value::Array(list) => list.iter().for_each(|item| self.body(field, item, known)),
             toml::Value::String(source) => self.template(field, source, known),
             toml::Value::Table(table) => {
-                table.iter().try_for_each(|(key, value)| self.body(&format!("{field}.{key}"), value, known))
+                table.iter().for_each(|(key, value)| self.body(&format!("{field}.{key}"), value, known));
             }
-            _ => Ok(()),
+            _ => {}
         }
     }
 
-    fn templates(&self, field: &str, sources: &BTreeMap<String, String>, known: &[&str]) -> Result<(), PageError> {
-        sources.iter().try_for_each(|(key, source)| self.template(&format!("{field}.{key}"), source, known))
+    fn templates(&mut self, field: &str, sources: &BTreeMap<String, String>, known: &[&str]) {
+        for (key, source) in sources {
+            self.template(&format!("{field}.{key}"), source, known);
+        }
     }
 
-    fn template(&self, field: &str, source: &str, known: &[&str]) -> Result<(), PageError> {
-        self.variables(field, template::wanted(source), known)
+    fn template(&mut self, field: &str, source: &str, known: &[&str]) {
+        self.variables(field, template::wanted(source), known);
     }
 
     /// An expression over what certkeep knows.
-    fn expression(&self, field: &str, source: &str, known: &[&str]) -> Result<(), PageError> {
-        self.variables(field, template::wanted_by_expression(source), known)
+    fn expression(&mut self, field: &str, source: &str, known: &[&str]) {
+        self.variables(field, template::wanted_by_expression(source), known);
     }
 
     /// An expression over what the vendor answers: its names are the vendor's.
-    fn answered(&self, field: &str, source: Option<&str>) -> Result<(), PageError> {
-        match source.map(template::wanted_by_expression) {
-            Some(Err(error)) => self.wrong(field, error.to_string()),
-            _ => Ok(()),
+    fn answered(&mut self, field: &str, source: Option<&str>) {
+        if let Some(Err(error)) = source.map(template::wanted_by_expression) {
+            self.wrong(field, error.to_string());
         }
     }
 
-    fn variables(&self, field: &str, wanted: Result<HashSet<String>, minijinja::Error>, known: &[&str]) -> Result<(), PageError> {
-        let wanted = match wanted {
-            Ok(wanted) => wanted,
-            Err(error) => return self.wrong(field, error.to_string()),
-        };
-        let there = |name: &str| known.contains(&name) || self.parameters.contains(&name);
-        match wanted.iter().find(|name| !there(name)) {
-            Some(name) => self.wrong(field, format!("{name} is neither a parameter nor known here")),
-            None => Ok(()),
+    fn variables(&mut self, field: &str, wanted: Result<HashSet<String>, minijinja::Error>, known: &[&str]) {
+        match wanted {
+            Err(error) => self.wrong(field, error.to_string()),
+            Ok(wanted) => {
+                let there = |name: &str| known.contains(&name) || self.parameters.contains(&name);
+                let mut strangers: Vec<String> = wanted.into_iter().filter(|name| !there(name)).collect();
+                strangers.sort_unstable();
+                for name in strangers {
+                    self.wrong(field, format!("{name} is neither a parameter nor known here"));
+                }
+            }
         }
     }
 
-    fn wants<T>(&self, field: &str, value: Option<T>) -> Result<(), PageError> {
-        if value.is_some() { Ok(()) } else { self.wrong(field, "is missing") }
+    fn wants<T>(&mut self, field: &str, value: Option<T>) {
+        if value.is_none() {
+            self.wrong(field, "is missing");
+        }
     }
 
-    fn wrong(&self, field: &str, problem: impl Into<String>) -> Result<(), PageError> {
-        Err(PageError::Field { flag: self.flag.to_owned(), field: field.to_owned(), problem: problem.into() })
+    fn wrong(&mut self, field: &str, problem: impl Into<String>) {
+        self.wrong.push((field.to_owned(), problem.into()));
     }
 }

@@ -13,6 +13,8 @@ pub(crate) enum Stage {
     Commit,
     /// List records, or read a set.
     Find,
+    /// Open a session.
+    Login,
     /// Take a value down.
     Remove,
     /// List zones.
@@ -26,6 +28,7 @@ impl Stage {
             Stage::Add => "add record",
             Stage::Commit => "commit",
             Stage::Find => "find record",
+            Stage::Login => "log in",
             Stage::Remove => "remove record",
             Stage::Zone => "find zone",
         }
@@ -37,6 +40,10 @@ impl Stage {
 pub(crate) enum Verdict {
     /// What was asked for is not there.
     Absent,
+    /// The set was changed since it was read.
+    Conflict,
+    /// The session is over.
+    Expired,
     /// It failed.
     Failed(Code),
     /// It is there already.
@@ -47,6 +54,8 @@ pub(crate) enum Verdict {
 pub(crate) fn judge(stage: Stage, status: StatusCode, meaning: Option<Meaning>) -> Verdict {
     match meaning {
         Some(Meaning::Absent) => return absent(stage),
+        Some(Meaning::Conflict) => return Verdict::Conflict,
+        Some(Meaning::Expired) => return Verdict::Expired,
         Some(Meaning::Failure(code)) => return Verdict::Failed(code),
         Some(Meaning::Present) => return Verdict::Present,
         None => {}
@@ -54,11 +63,15 @@ pub(crate) fn judge(stage: Stage, status: StatusCode, meaning: Option<Meaning>) 
     match (status.as_u16(), stage) {
         (401, _) => Verdict::Failed(Code::CredentialsRejected),
         (403, _) => Verdict::Failed(Code::CredentialsForbidden),
+        (404, Stage::Login) => Verdict::Failed(Code::ProviderUnreadable),
         (404, stage) => absent(stage),
         (407, _) => Verdict::Failed(Code::ProviderUnreachable),
+        (412, _) => Verdict::Conflict,
         (429, _) => Verdict::Failed(Code::ProviderRateLimited),
         (300..=399, _) => Verdict::Failed(Code::ProviderUnreadable),
         (500.., _) | (408, _) => Verdict::Failed(Code::ProviderError),
+        // A server that answers and opens no session does not take these credentials.
+        (_, Stage::Login) => Verdict::Failed(Code::CredentialsRejected),
         (_, Stage::Find | Stage::Zone) => Verdict::Failed(Code::ProviderError),
         (_, Stage::Add | Stage::Commit | Stage::Remove) => Verdict::Failed(Code::RecordRefused),
     }
@@ -68,7 +81,7 @@ pub(crate) fn judge(stage: Stage, status: StatusCode, meaning: Option<Meaning>) 
 fn absent(stage: Stage) -> Verdict {
     match stage {
         Stage::Add | Stage::Commit => Verdict::Failed(Code::ZoneNotFound),
-        Stage::Find | Stage::Remove | Stage::Zone => Verdict::Absent,
+        Stage::Find | Stage::Login | Stage::Remove | Stage::Zone => Verdict::Absent,
     }
 }
 

@@ -12,16 +12,31 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// The longest that a connection may take to stand.
 const CONNECT: Duration = Duration::from_secs(10);
 
+/// The roots that this machine trusts, read once.
+static MACHINE: OnceLock<RootCertStore> = OnceLock::new();
+
+fn machine() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    for error in &found.errors {
+        tracing::warn!(%error, "a trusted root of this machine cannot be read");
+    }
+    roots.add_parsable_certificates(found.certs);
+    roots
+}
+
 /// A client with connections that are used again; one serves all recipes.
 pub(crate) struct Client {
     extra_roots: Vec<String>,
+    proxy: Option<String>,
     made: OnceLock<Result<reqwest::Client, String>>,
 }
 
 impl Client {
-    /// A client that trusts the machine's roots (`SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured) and these, in PEM.
-    pub(crate) fn new(extra_roots: Vec<String>) -> Client {
-        Client { extra_roots, made: OnceLock::new() }
+    /// A client that trusts the machine's roots (`SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured) and these, in PEM. It
+    /// goes through `proxy`, or through the one that the environment names.
+    pub(crate) fn new(extra_roots: Vec<String>, proxy: Option<String>) -> Client {
+        Client { extra_roots, proxy, made: OnceLock::new() }
     }
 
     /// The client itself, or why there is none.
@@ -30,12 +45,7 @@ impl Client {
     }
 
     fn make(&self) -> Result<reqwest::Client, String> {
-        let mut roots = RootCertStore::empty();
-        let found = rustls_native_certs::load_native_certs();
-        for error in &found.errors {
-            tracing::warn!(%error, "a trusted root of this machine cannot be read");
-        }
-        roots.add_parsable_certificates(found.certs);
+        let mut roots = MACHINE.get_or_init(machine).clone();
         for pem in &self.extra_roots {
             for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
                 let certificate = certificate.map_err(|error| format!("an extra root cannot be read: {error}"))?;
@@ -49,7 +59,11 @@ impl Client {
             .with_root_certificates(roots)
             .with_no_client_auth();
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        reqwest::Client::builder()
+        let mut builder = reqwest::Client::builder();
+        if let Some(proxy) = &self.proxy {
+            builder = builder.proxy(reqwest::Proxy::all(proxy).map_err(|error| error.without_url().to_string())?);
+        }
+        builder
             .tls_backend_preconfigured(tls)
             .user_agent(concat!("certkeep/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())

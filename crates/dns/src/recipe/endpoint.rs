@@ -1,4 +1,4 @@
-//! The one address that a recipe calls.
+//! The addresses that a recipe calls.
 use url::Url;
 
 /// The base of every call, checked.
@@ -51,6 +51,36 @@ impl Endpoint {
         (url.origin() == self.0.origin() && url.username().is_empty()).then_some(url)
     }
 
+    /// The address of a following page, whole or relative to the page before; `None` if it leads elsewhere.
+    pub(crate) fn following(&self, before: &Url, address: &str) -> Option<Url> {
+        let url = before.join(address.trim()).ok()?;
+        (self.is_at(&url) && url.username().is_empty() && url.password().is_none()).then_some(url)
+    }
+
+    /// Whether it is at the same server.
+    pub(crate) fn is_at(&self, url: &Url) -> bool {
+        self.0.origin() == url.origin()
+    }
+
+    /// Whether calls may go here: encrypted unless `main` is not, and at its host or one of these.
+    pub(crate) fn is_among(&self, main: &Endpoint, hosts: &[String]) -> bool {
+        let host = self.0.host_str().unwrap_or_default();
+        let fits = |allowed: &String| match allowed.strip_prefix("*.") {
+            Some(parent) => host.strip_suffix(parent).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.')),
+            None => host == allowed,
+        };
+        let scheme = self.0.scheme() == "https" || self.0.scheme() == main.0.scheme();
+        scheme && (self.is_at(&main.0) || hosts.iter().any(fits))
+    }
+
+    /// The same path and query of an address at this server.
+    pub(crate) fn moving(&self, url: &Url) -> Url {
+        let mut moved = self.0.clone();
+        moved.set_path(url.path());
+        moved.set_query(url.query());
+        moved
+    }
+
     /// Host and port, for evidence.
     pub(crate) fn server(&self) -> String {
         let host = self.0.host_str().unwrap_or_default();
@@ -84,6 +114,19 @@ mod tests {
         let bare = Endpoint::parse("https://host.example").unwrap();
         for path in [".evil.example/", "@evil.example/", ":1/x"] {
             assert!(bare.at(path).is_none_or(|url| url.host_str() == Some("host.example") && url.port().is_none()), "{path}");
+        }
+        let main = Endpoint::parse("https://api.example").unwrap();
+        let hosts = ["login.example".to_owned(), "*.eu.example".to_owned()];
+        for (base, expected) in [
+            ("https://api.example/v2", true),
+            ("https://login.example", true),
+            ("https://a.eu.example", true),
+            ("https://eu.example", false),
+            ("https://aeu.example", false),
+            ("http://login.example", false),
+            ("https://evil.example", false),
+        ] {
+            assert_eq!(Endpoint::parse(base).unwrap().is_among(&main, &hosts), expected, "{base}");
         }
         let moved = endpoint.moved_to(&Endpoint::parse("http://127.0.0.1:9").unwrap());
         assert_eq!(moved.at("/zones").unwrap().as_str(), "http://127.0.0.1:9/v1/zones");

@@ -1,5 +1,5 @@
 //! What is made of calls: finding the zone, putting a value up, taking it down.
-use certkeep_core::failure::Code;
+use certkeep_core::failure::{Code, Failure};
 use certkeep_core::issuance::{TxtRecord, Zone};
 use certkeep_core::name::DnsName;
 use serde_json::{Map, Value, json};
@@ -9,39 +9,76 @@ use super::classify::Stage;
 use super::exchange::Patience;
 use super::template::{self, Scope};
 use super::{Recipe, txt, zone};
-use crate::page::{Call, Set};
+use crate::page::{Call, Single};
 
-/// The most pages of one list that are read.
-const MOST_PAGES: u32 = 200;
+/// What is kept of a zone that a call told, with its name as the vendor writes it.
+type Found = (String, Map<String, Value>);
 
 impl Recipe {
     /// The longest zone of the account that `name` is in.
     pub(super) async fn zone_of(&self, name: &DnsName) -> Result<Option<Zone>, Trouble> {
         let Some(call) = &self.page.zone else { return Ok(None) };
-        if call.unlisted {
-            return Ok(Some(Zone { name: name.as_str().to_owned(), saved: json!({ "unlisted": true }) }));
+        let found = if call.unlisted {
+            // The API knows no zones; what it takes are names.
+            Some((name.as_str().to_owned(), Map::from_iter([("unlisted".to_owned(), true.into())])))
+        } else {
+            let begins = if call.soa { self.zone_of_dns(name).await } else { None };
+            match begins {
+                Some(zone) => Some((zone, Map::new())),
+                None => self.zone_of_account(call, name).await?,
+            }
+        };
+        let Some((zone, saved)) = found else { return Ok(None) };
+        let mut zone = Zone { name: zone, saved: saved.into() };
+        for step in &call.then {
+            let scope = self.scope_of_zone(&zone).with_json("got", &zone.saved);
+            match (self.step(Stage::Zone, step, &scope).await?, zone.saved.as_object_mut()) {
+                (Some(more), Some(saved)) => saved.extend(more),
+                _ => return Ok(None),
+            }
         }
-        let asks = call.methods().map(|(_, path)| path).chain(call.query.values().map(String::as_str));
-        let by_candidate =
-            asks.into_iter().any(|source| template::wanted(source).is_ok_and(|wanted| wanted.contains("candidate")));
-        if !by_candidate {
-            let zones = self.zones(call, &self.scope).await?;
-            return Ok(zone::longest(zones, name).map(|(name, saved)| Zone { name, saved: saved.into() }));
+        Ok(Some(zone))
+    }
+
+    async fn zone_of_account(&self, call: &Call, name: &DnsName) -> Result<Option<Found>, Trouble> {
+        let scope = self.scope.clone().with("name", name.as_str());
+        let Some(scope) = self.prepared(Stage::Zone, call, scope).await? else { return Ok(None) };
+        let asks = |source: &str| template::wanted(source).is_ok_and(|wanted| wanted.contains("candidate"));
+        if !call.sources().into_iter().any(asks) {
+            let zones = self.zones(call, &scope).await?;
+            return Ok(zone::longest(zones, name));
         }
         for candidate in zone::candidates(name) {
-            let zones = self.zones(call, &self.scope.clone().with("candidate", candidate)).await?;
-            let here = |(text, saved): (String, Map<String, Value>)| Some((zone::canonical(&text)?, saved));
-            if let Some((name, saved)) = zones.into_iter().filter_map(here).find(|(text, _)| text == candidate) {
-                return Ok(Some(Zone { name, saved: saved.into() }));
+            let zones = self.zones(call, &scope.clone().with("candidate", candidate)).await?;
+            let here = |(text, saved): Found| Some((zone::canonical(&text)?, saved));
+            if let Some(found) = zones.into_iter().filter_map(here).find(|(text, _)| text == candidate) {
+                return Ok(Some(found));
             }
         }
         Ok(None)
     }
 
-    async fn zones(&self, call: &Call, scope: &Scope) -> Result<Vec<(String, Map<String, Value>)>, Trouble> {
+    /// The zone whose servers the world asks for `name`, if that can be found out.
+    async fn zone_of_dns(&self, name: &DnsName) -> Option<String> {
+        let resolver = self.shared.resolver.as_ref()?;
+        for candidate in zone::candidates(name) {
+            let zone = Zone { name: candidate.to_owned(), saved: Value::Null };
+            match resolver.confirm_zone(&zone, name).await {
+                Ok(()) => return Some(zone.name),
+                Err(failure) if failure.code == Code::ZoneElsewhere => {}
+                Err(failure) => {
+                    tracing::debug!(flag = self.page.flag, %failure, "the DNS does not tell the zone");
+                    return None;
+                }
+            }
+        }
+        None
+    }
+
+    async fn zones(&self, call: &Call, scope: &Scope) -> Result<Vec<Found>, Trouble> {
         let mut zones = Vec::new();
         for element in self.list(Stage::Zone, call, scope).await? {
-            let mut kept = self.kept(Stage::Zone, call, &Scope::of_element(&element))?;
+            let mut kept = self.kept(Stage::Zone, call, &Scope::opened(&element, scope))?;
             let name = kept.remove("name").map(|name| as_text(&name)).unwrap_or_default();
             zones.push((name, kept));
         }
@@ -57,8 +94,23 @@ impl Recipe {
             return Ok(Value::Null);
         }
         let Some(call) = &self.page.add else { return Ok(Value::Null) };
-        let handle = self.add_once(call, scope, record).await?;
-        self.commit(scope).await?;
+        let place = self.page.single.map(|single| self.place(single, scope, record));
+        if let Some(place) = &place {
+            if self.shared.held.is_other(&self.account, place, &record.value) {
+                return Err(self.occupied());
+            }
+            if let Some(find) = &self.page.find
+                && self.rivals(find, scope, record).await?
+            {
+                return Err(self.occupied());
+            }
+        }
+        let scope = self.prepared(Stage::Add, call, scope.clone()).await?.ok_or_else(|| self.not_there(Stage::Add))?;
+        let handle = self.add_once(call, &scope, record).await?;
+        if let Some(place) = place {
+            self.shared.held.put(&self.account, place, &record.value);
+        }
+        self.commit(&scope).await?;
         Ok(handle)
     }
 
@@ -66,12 +118,14 @@ impl Recipe {
     async fn add_once(&self, call: &Call, scope: &Scope, record: &TxtRecord) -> Result<Value, Trouble> {
         let mut patience = Patience::default();
         loop {
-            let trouble = match self.once(Stage::Add, call, scope).await {
+            let trouble = match self.once(Stage::Add, call, scope, None).await {
                 Ok(Reply::Done(answer)) => {
-                    return self.kept(Stage::Add, call, &Scope::of_answer(&answer, 1)).map(Value::from);
+                    let kept = self.kept(Stage::Add, call, &Scope::opened(&answer, scope))?;
+                    return self.finished(Stage::Add, call, scope, kept).await.map(Value::from);
                 }
                 // It has a record of its own already; removal finds it by its value.
                 Ok(Reply::Present | Reply::Absent) => return Ok(Value::Null),
+                Ok(Reply::Conflict) => self.unsettled(Stage::Add),
                 Err(trouble) => trouble,
             };
             let Some(pause) = patience.pause(&trouble) else { return Err(trouble) };
@@ -95,6 +149,11 @@ impl Recipe {
             return Ok(());
         }
         let Some(call) = &self.page.remove else { return Ok(()) };
+        let place = self.page.single.map(|single| self.place(single, scope, record));
+        if place.as_ref().is_some_and(|place| self.shared.held.is_other(&self.account, place, &record.value)) {
+            // Another value has taken its place, and taking "it" down would take that one.
+            return Ok(());
+        }
         let doubles = self.page.add.as_ref().is_some_and(|add| add.doubles);
         let handle = handle.and_then(Value::as_object).filter(|handle| !handle.is_empty() && !doubles);
         let records = match (handle, &self.page.find) {
@@ -104,7 +163,18 @@ impl Recipe {
         };
         for found in &records {
             let scope = scope.clone().with_json("record", found);
-            self.call(Stage::Remove, call, &scope).await?;
+            let Some(scope) = self.prepared(Stage::Remove, call, scope).await? else { continue };
+            match self.call(Stage::Remove, call, &scope).await? {
+                Reply::Done(answer) => {
+                    let kept = self.kept(Stage::Remove, call, &Scope::opened(&answer, &scope))?;
+                    self.finished(Stage::Remove, call, &scope, kept).await?;
+                }
+                Reply::Conflict => return Err(self.unsettled(Stage::Remove)),
+                Reply::Absent | Reply::Present => {}
+            }
+        }
+        if let Some(place) = place {
+            self.shared.held.drop(&self.account, &place);
         }
         if !records.is_empty() {
             self.commit(scope).await?;
@@ -114,9 +184,10 @@ impl Recipe {
 
     /// What is kept of every record that has our name and value.
     async fn ours(&self, find: &Call, scope: &Scope, record: &TxtRecord) -> Result<Vec<Map<String, Value>>, Trouble> {
+        let Some(scope) = self.prepared(Stage::Find, find, scope.clone()).await? else { return Ok(Vec::new()) };
         let mut ours = Vec::new();
-        for element in self.list(Stage::Find, find, scope).await? {
-            let opened = Scope::of_element(&element);
+        for element in self.list(Stage::Find, find, &scope).await? {
+            let opened = Scope::opened(&element, &scope);
             if self.has_value(find.value.as_deref(), &opened, record)? {
                 ours.push(self.kept(Stage::Find, find, &opened)?);
             }
@@ -124,108 +195,65 @@ impl Recipe {
         Ok(ours)
     }
 
-    fn has_value(&self, source: Option<&str>, opened: &Scope, record: &TxtRecord) -> Result<bool, Trouble> {
+    /// Whether another value is at our name.
+    async fn rivals(&self, find: &Call, scope: &Scope, record: &TxtRecord) -> Result<bool, Trouble> {
+        let Some(scope) = self.prepared(Stage::Find, find, scope.clone()).await? else { return Ok(false) };
+        for element in self.list(Stage::Find, find, &scope).await? {
+            if !self.has_value(find.value.as_deref(), &Scope::opened(&element, &scope), record)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    pub(super) fn has_value(&self, source: Option<&str>, opened: &Scope, record: &TxtRecord) -> Result<bool, Trouble> {
         let value = self.found(Stage::Find, source.unwrap_or_default(), opened)?;
         Ok(value.is_some_and(|value| txt::unquoted(&as_text(&value)) == record.value))
-    }
-
-    /// Every element of a list, page after page, that is like `where` says. Nothing being there is an empty list; an
-    /// answer without the list is none.
-    async fn list(&self, stage: Stage, call: &Call, scope: &Scope) -> Result<Vec<Value>, Trouble> {
-        let only = call.only.iter().map(|(key, source)| Ok((key.as_str(), template::text(source, scope)?)));
-        let only: Vec<_> = only.collect::<Result<_, _>>().map_err(|error| self.fault(stage, &error))?;
-        let mut elements = Vec::new();
-        for page in 1..=MOST_PAGES {
-            let reply = self.call(stage, call, &scope.clone().with("page", page)).await?;
-            let Reply::Done(answer) = reply else { break };
-            let opened = Scope::of_answer(&answer, page);
-            let each = call.each.as_deref().unwrap_or_default();
-            let Some(Value::Array(list)) = self.found(stage, each, &opened)? else {
-                let failure = self.judge(stage).failure(Code::ProviderUnreadable);
-                return Err(Trouble::lasting(failure.fact(format!("the answer has no list {each}"))));
-            };
-            let empty = list.is_empty();
-            for element in list {
-                if self.fits(stage, &only, &element)? {
-                    elements.push(element);
-                }
-            }
-            let next = call.next.as_deref().map_or(Ok(false), |next| template::is_true(next, &opened));
-            if empty || !next.map_err(|error| self.fault(stage, &error))? {
-                break;
-            }
-        }
-        Ok(elements)
-    }
-
-    /// Whether an element is like `where` says; case and a dot at the end do not matter.
-    fn fits(&self, stage: Stage, only: &[(&str, String)], element: &Value) -> Result<bool, Trouble> {
-        let opened = Scope::of_element(element);
-        for (key, expected) in only {
-            let found = self.found(stage, key, &opened)?.map(|found| as_text(&found)).unwrap_or_default();
-            if !found.trim_end_matches('.').eq_ignore_ascii_case(expected.trim_end_matches('.')) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// Reads a set, changes it and writes it back; answers whether it had to be written.
-    async fn change_set(&self, set: &Set, scope: &Scope, record: &TxtRecord, up: bool) -> Result<bool, Trouble> {
-        let opened = self.list(Stage::Find, &set.read, scope).await?.first().map(Scope::of_element);
-        let read = |source| opened.as_ref().map_or(Ok(None), |opened| self.found(Stage::Find, source, opened));
-        let mut entries = match read(&set.entries)? {
-            Some(Value::Array(entries)) => entries,
-            _ => Vec::new(),
-        };
-        let mut others = Vec::new();
-        for entry in &entries {
-            if !self.has_value(Some(&set.value), &Scope::of_element(entry), record)? {
-                others.push(entry.clone());
-            }
-        }
-        let there = others.len() < entries.len();
-        if there == up {
-            return Ok(false);
-        }
-        let stage = if up { Stage::Add } else { Stage::Remove };
-        if up {
-            entries.push(template::json(&set.entry, scope).map_err(|error| self.fault(stage, &error))?);
-        } else {
-            entries = others;
-        }
-        let mut scope = scope.clone().with_json("entries", &entries);
-        scope = match read(&set.ttl)? {
-            Some(ttl) => scope.with_json("ttl", &ttl),
-            None => scope.aliased("TTL", "ttl"),
-        };
-        self.call(stage, &set.write, &scope).await?;
-        Ok(true)
     }
 
     async fn commit(&self, scope: &Scope) -> Result<(), Trouble> {
         let Some(call) = &self.page.commit else { return Ok(()) };
         let due = call.when.as_deref().map_or(Ok(true), |when| template::is_true(when, scope));
-        if due.map_err(|error| self.fault(Stage::Commit, &error))? {
-            self.call(Stage::Commit, call, scope).await?;
+        if !due.map_err(|error| self.fault(Stage::Commit, &error))? {
+            return Ok(());
         }
-        Ok(())
+        let scope = self.prepared(Stage::Commit, call, scope.clone()).await?;
+        let scope = scope.ok_or_else(|| self.not_there(Stage::Commit))?;
+        match self.call(Stage::Commit, call, &scope).await? {
+            Reply::Done(answer) => {
+                let kept = self.kept(Stage::Commit, call, &Scope::opened(&answer, &scope))?;
+                self.finished(Stage::Commit, call, &scope, kept).await.map(drop)
+            }
+            Reply::Conflict => Err(self.unsettled(Stage::Commit)),
+            // Nothing is left to be committed.
+            Reply::Absent | Reply::Present => Ok(()),
+        }
     }
 
-    /// What `keep` finds; something that is not there makes the answer unreadable.
-    fn kept(&self, stage: Stage, call: &Call, opened: &Scope) -> Result<Map<String, Value>, Trouble> {
-        let mut kept = Map::new();
-        for (key, source) in &call.keep {
-            let Some(value) = self.found(stage, source, opened)? else {
-                let failure = self.judge(stage).failure(Code::ProviderUnreadable);
-                return Err(Trouble::lasting(failure.fact(format!("the answer has no {source}"))));
-            };
-            kept.insert(key.clone(), value);
+    /// Where a vendor that holds one value has it.
+    fn place(&self, single: Single, scope: &Scope, record: &TxtRecord) -> String {
+        match single {
+            Single::Name => record.name.as_str().to_owned(),
+            Single::Zone => scope.zone().unwrap_or_else(|| record.name.as_str().to_owned()),
         }
-        Ok(kept)
     }
 
-    fn found(&self, stage: Stage, source: &str, opened: &Scope) -> Result<Option<Value>, Trouble> {
-        template::expression(source, opened).map_err(|error| self.fault(stage, &error))
+    /// The vendor holds one value, and another one is up.
+    pub(super) fn occupied(&self) -> Trouble {
+        let failure = self.failure(Stage::Add, Code::RecordRefused);
+        Trouble::lasting(failure.fact("this vendor holds one value, and another one is up: it would take its place"))
+    }
+
+    /// Somebody else is changing the same thing: it may do better in a moment.
+    fn unsettled(&self, stage: Stage) -> Trouble {
+        let failure: Failure = self.failure(stage, Code::ProviderError).fact("somebody else is changing the same records");
+        Trouble { passing: true, ..Trouble::lasting(failure) }
+    }
+
+    /// The zone's data, for templates.
+    pub(super) fn scope_of_zone(&self, zone: &Zone) -> Scope {
+        let mut fields = zone.saved.as_object().cloned().unwrap_or_default();
+        fields.insert("name".to_owned(), json!(zone.name));
+        self.scope.clone().with_json("zone", &fields)
     }
 }

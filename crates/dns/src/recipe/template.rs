@@ -2,13 +2,12 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::LazyLock;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, Output, State, UndefinedBehavior, Value, escape_formatter};
 use serde::Serialize;
 
-use super::txt::quoted;
+use super::answer::Answer;
+use super::filters;
 use crate::sign::percent_encoded;
 
 /// The work one template may do; the longest of any page needs a hundredth of it.
@@ -16,6 +15,9 @@ const FUEL: u64 = 20_000;
 
 /// The name under which a template is rendered whose values are percent-encoded.
 const PATH: &str = "path";
+
+/// The name under which a template is rendered whose values are escaped for XML.
+const XML: &str = "xml";
 
 /// What is missing in a template is an error.
 static STRICT: LazyLock<Environment<'static>> = LazyLock::new(|| environment(UndefinedBehavior::Strict));
@@ -27,24 +29,30 @@ fn environment(undefined: UndefinedBehavior) -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(undefined);
     environment.set_fuel(Some(FUEL));
-    environment.set_auto_escape_callback(|name| if name == PATH { AutoEscape::Custom(PATH.into()) } else { AutoEscape::None });
+    environment.set_auto_escape_callback(|name| match name {
+        PATH | XML => AutoEscape::Custom(name.to_owned().into()),
+        _ => AutoEscape::None,
+    });
     environment.set_formatter(formatter);
-    environment.add_filter("absolute", |name: String| format!("{}.", name.trim_end_matches('.')));
-    environment.add_filter("base64", |text: String| STANDARD.encode(text));
-    environment.add_filter("quoted", |text: String| quoted(&text));
+    filters::add(&mut environment);
     environment
 }
 
 fn formatter(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), minijinja::Error> {
-    if matches!(state.auto_escape(), AutoEscape::Custom(_)) && !value.is_safe() && !value.is_undefined() {
-        let value = value.to_string();
+    if value.is_safe() || value.is_undefined() {
+        return escape_formatter(out, state, value);
+    }
+    let AutoEscape::Custom(how) = state.auto_escape() else { return escape_formatter(out, state, value) };
+    let value = value.to_string();
+    if how == XML {
+        out.write_str(&filters::xml(&value)).map_err(minijinja::Error::from)
+    } else {
         if matches!(value.as_str(), "." | "..") {
             // A URL's path would be shortened by it, however it is encoded.
             return Err(minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, "a path may not hold dots alone"));
         }
-        return out.write_str(&percent_encoded(&value)).map_err(minijinja::Error::from);
+        out.write_str(&percent_encoded(&value)).map_err(minijinja::Error::from)
     }
-    escape_formatter(out, state, value)
 }
 
 /// What a template or expression can see, by name. It holds secrets and so has no `Debug`.
@@ -71,20 +79,35 @@ impl Scope {
         }
     }
 
-    /// The scope that an answer opens: its fields by name, the whole as `answer`, and `page`.
-    pub(crate) fn of_answer(answer: &serde_json::Value, page: u32) -> Scope {
-        Scope::default().with_fields(answer).with_json("answer", answer).with("page", page)
+    /// Whether there is something of this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
     }
 
-    /// The scope that an element opens: its fields by name.
-    pub(crate) fn of_element(element: &serde_json::Value) -> Scope {
-        Scope::default().with_fields(element).with_json("element", element)
+    /// The scope that an answer or an element opens: its fields by name, the whole as `answer` and `element`, status
+    /// and headers as `reply`, and what certkeep knows as `our`.
+    pub(crate) fn opened(answer: &Answer, our: &Scope) -> Scope {
+        let fields = answer.body.as_object().into_iter().flatten();
+        let fields = fields.map(|(key, value)| (key.clone(), Value::from(Serde(value)))).collect();
+        Scope(fields)
+            .with_json("answer", &answer.body)
+            .with_json("element", &answer.body)
+            .with_json("reply", answer.reply.as_ref())
+            .with("our", our.value())
+            .taking(our, "page")
+            .taking(our, "seen")
     }
 
-    fn with_fields(mut self, json: &serde_json::Value) -> Scope {
-        let fields = json.as_object().into_iter().flatten();
-        self.0.extend(fields.map(|(key, value)| (key.clone(), Value::from(Serde(value)))));
-        self
+    fn taking(self, other: &Scope, name: &str) -> Scope {
+        match other.0.get(name).cloned() {
+            Some(value) => self.with(name, value),
+            None => self,
+        }
+    }
+
+    /// The zone's name.
+    pub(crate) fn zone(&self) -> Option<String> {
+        self.0.get("zone")?.get_attr("name").ok()?.as_str().map(str::to_owned)
     }
 
     fn value(&self) -> Value {
@@ -102,6 +125,19 @@ pub(crate) fn path(source: &str, scope: &Scope) -> Result<String, minijinja::Err
     STRICT.render_named_str(PATH, source, scope.value())
 }
 
+/// Renders XML; what is put in is escaped.
+pub(crate) fn xml(source: &str, scope: &Scope) -> Result<String, minijinja::Error> {
+    STRICT.render_named_str(XML, source, scope.value())
+}
+
+/// Renders a field of a form or query; one that is a single `{{ … }}` without a value is `None`.
+pub(crate) fn field(source: &str, scope: &Scope) -> Result<Option<String>, minijinja::Error> {
+    match lone_expression(source) {
+        Some(expression) if strictly(expression, scope)?.is_none() => Ok(None),
+        _ => text(source, scope).map(Some),
+    }
+}
+
 /// Renders every text in a body; one that is a single `{{ … }}` keeps the type of its value.
 pub(crate) fn json(source: &toml::Value, scope: &Scope) -> Result<serde_json::Value, minijinja::Error> {
     Ok(match source {
@@ -111,22 +147,27 @@ pub(crate) fn json(source: &toml::Value, scope: &Scope) -> Result<serde_json::Va
         toml::Value::Float(x) => (*x).into(),
         toml::Value::Integer(n) => (*n).into(),
         toml::Value::String(source) => match lone_expression(source) {
-            Some(expression) => {
-                let strict: &Environment<'_> = &STRICT;
-                let value = strict.compile_expression(expression)?.eval(scope.value())?;
-                if value.is_undefined() {
-                    return Err(minijinja::ErrorKind::UndefinedError.into());
-                }
-                serde_json::to_value(value).unwrap_or_default()
-            }
+            Some(expression) => serde_json::to_value(strictly(expression, scope)?).unwrap_or_default(),
             None => text(source, scope)?.into(),
         },
-        toml::Value::Table(table) => table
-            .iter()
-            .map(|(key, value)| Ok((key.clone(), json(value, scope)?)))
-            .collect::<Result<serde_json::Map<_, _>, minijinja::Error>>()?
-            .into(),
+        toml::Value::Table(table) => {
+            let mut object = serde_json::Map::new();
+            for (key, source) in table {
+                let value = json(source, scope)?;
+                // TOML has no null: it comes from something that is not there, and then the field is not there either.
+                if !value.is_null() {
+                    object.insert(key.clone(), value);
+                }
+            }
+            object.into()
+        }
     })
+}
+
+fn strictly(source: &str, scope: &Scope) -> Result<Value, minijinja::Error> {
+    let strict: &Environment<'_> = &STRICT;
+    let value = strict.compile_expression(source)?.eval(scope.value())?;
+    if value.is_undefined() { Err(minijinja::ErrorKind::UndefinedError.into()) } else { Ok(value) }
 }
 
 /// Evaluates an expression; `None` where what it names is not there.
@@ -147,13 +188,14 @@ pub(crate) fn is_true(source: &str, scope: &Scope) -> Result<bool, minijinja::Er
 
 /// The variables that a template wants, or why it is none.
 pub(crate) fn wanted(source: &str) -> Result<HashSet<String>, minijinja::Error> {
-    let strict: &Environment<'_> = &STRICT;
-    Ok(strict.template_from_str(source)?.undeclared_variables(false))
+    filters::known(&STRICT, source)?;
+    Ok(STRICT.template_from_str(source)?.undeclared_variables(false))
 }
 
 /// The variables that an expression wants, or why it is none.
 pub(crate) fn wanted_by_expression(source: &str) -> Result<HashSet<String>, minijinja::Error> {
     let lenient: &Environment<'_> = &LENIENT;
+    filters::known(lenient, &format!("{{{{ {source} }}}}"))?;
     Ok(lenient.compile_expression(source)?.undeclared_variables(false))
 }
 
@@ -190,7 +232,7 @@ mod tests {
         assert!(text("{{ missing }}", &scope()).is_err());
         assert!(json(&toml::Value::from("{{ missing }}"), &scope()).is_err());
         let answer = value!({"result": {"id": 7}, "errors": []});
-        let scope = Scope::of_answer(&answer, 1);
+        let scope = Scope::opened(&Answer::of(answer), &Scope::default().with("page", 1));
         assert_eq!(expression("result.id", &scope).unwrap(), Some(value!(7)));
         assert_eq!(expression("errors[0].code", &scope).unwrap(), None);
         assert!(!is_true("page < info.pages", &scope).unwrap());

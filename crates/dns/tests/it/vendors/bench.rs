@@ -1,80 +1,165 @@
 //! A provider connected to a simulated vendor.
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use certkeep_core::application::{AuthEntry, AuthValue};
-use certkeep_core::failure::Failure;
-use certkeep_core::issuance::TxtRecord;
-use certkeep_core::ports::{DnsProvider, DnsProviders as _};
+use certkeep_core::failure::{Code, Failure};
+use certkeep_core::issuance::{TxtRecord, Zone};
+use certkeep_core::name::DnsName;
+use certkeep_core::ports::{DnsProvider, DnsProviders as _, Propagation, Resolver};
+use certkeep_core::provider::ParameterKind;
 use certkeep_dns::registry::{Registry, RegistryOptions};
-use certkeep_testkit::vendor::{Account, Service, Vendor};
+use certkeep_testkit::vendor::{Account, Record, Table, Vendor};
 
 /// Where challenge records stand in the scenario.
 pub(super) const NAME: &str = "_acme-challenge.host.example.com";
 
-/// A simulated vendor with two zones, one below the other.
+/// A simulated vendor and certkeep's provider for it.
 pub(super) struct Bench {
     pub(super) vendor: Vendor,
-    flag: &'static str,
+    flag: String,
+    zones: Vec<String>,
 }
 
 impl Bench {
-    pub(super) async fn start(service: Service) -> Bench {
-        Bench::with_zones(service, &["example.com", "sub.example.com", "notexample.com"]).await
+    /// With two zones, one below the other, and one that only looks like them.
+    pub(super) async fn start(flag: &str) -> Bench {
+        Bench::with_zones(flag, &["example.com", "sub.example.com", "notexample.com"]).await
     }
 
-    pub(super) async fn with_zones(service: Service, zones: &[&str]) -> Bench {
-        let flag = match service {
-            Service::Alidns => "alidns",
-            Service::Cloudflare => "cloudflare",
-            Service::DigitalOcean => "digitalocean",
-            Service::HttpReq => "httpreq",
-        };
-        Bench { vendor: Vendor::start(service, Account::with_zones(zones)).await, flag }
+    /// With these zones, or the vendor's own where it serves no others.
+    pub(super) async fn with_zones(flag: &str, zones: &[&str]) -> Bench {
+        let table = Table::of(flag).unwrap();
+        Bench::of_table(table, zones).await
+    }
+
+    pub(super) async fn of_table(table: Table, zones: &[&str]) -> Bench {
+        let own: Vec<&str> = table.zones.iter().map(String::as_str).collect();
+        let zones = if own.is_empty() { zones } else { &own };
+        let account = if table.neighbours { Account::with_zones(zones) } else { Account::with_far_neighbours(zones) };
+        let flag = table.flag.clone();
+        let zones = zones.iter().map(|zone| (*zone).to_owned()).collect();
+        Bench { vendor: Vendor::start(table, account).await, flag, zones }
     }
 
     /// The provider, as a process that was just started has it.
     pub(super) fn provider(&self) -> Arc<dyn DnsProvider> {
-        self.provider_with(&self.vendor.parameters())
+        self.try_provider(&self.vendor.parameters()).unwrap()
     }
 
-    /// The provider with a secret that is not the account's.
-    pub(super) fn wrong_provider(&self) -> Arc<dyn DnsProvider> {
-        let mut parameters = self.vendor.parameters();
-        let (_, secret) = parameters.last_mut().unwrap();
-        secret.insert_str(0, WRONG);
-        self.provider_with(&parameters)
+    /// The provider with secrets that are not the account's.
+    pub(super) fn wrong_provider(&self) -> Result<Arc<dyn DnsProvider>, String> {
+        self.try_provider(&self.vendor.wrong_parameters())
     }
 
-    pub(super) fn provider_with(&self, parameters: &[(&str, String)]) -> Arc<dyn DnsProvider> {
+    pub(super) fn try_provider(&self, parameters: &[(String, String)]) -> Result<Arc<dyn DnsProvider>, String> {
         let registry = Registry::new(RegistryOptions {
             extra_roots: vec![self.vendor.root()],
-            endpoints: BTreeMap::from([(self.flag.to_owned(), self.vendor.url())]),
+            proxy: Some(self.vendor.proxy()),
+            resolver: Some(Arc::new(World { zones: self.zones.clone() })),
             ..RegistryOptions::default()
         });
-        connect(&registry, self.flag, parameters).unwrap()
+        connect(&registry, &self.flag, parameters)
     }
 
-    /// Fails the test when a secret is in what was told of a failure, or a request went where the vendor has nothing.
-    pub(super) fn discreet(&self, failures: &[Failure]) {
-        let (_, secret) = self.vendor.credentials();
-        for failure in failures {
-            for told in [failure.to_string(), format!("{failure:?}"), serde_json::to_string(failure).unwrap()] {
-                assert!(!told.contains(&secret) && !told.contains(WRONG), "{told}");
+    /// Fails when a secret is in what was told of a failure.
+    pub(super) fn discreet(&self, failure: &Failure) -> Result<(), String> {
+        let told = [failure.to_string(), format!("{failure:?}"), serde_json::to_string(failure).unwrap()];
+        told.iter().try_for_each(|told| self.without_secrets(told))
+    }
+
+    /// Fails when a secret, right or wrong, is in a text.
+    pub(super) fn without_secrets(&self, told: &str) -> Result<(), String> {
+        let wrong = self.vendor.wrong_parameters().into_iter().map(|(_, text)| text);
+        let mut secrets = self.vendor.secrets().into_iter().chain(wrong);
+        let public = |secret: &String| PUBLIC.iter().any(|start| secret.starts_with(start));
+        match secrets.find(|secret| !public(secret) && told.contains(secret.as_str())) {
+            Some(_) => Err(format!("a secret is told: {told}")),
+            None => Ok(()),
+        }
+    }
+
+    /// Fails when a request went where the vendor has nothing.
+    pub(super) fn at_home(&self) -> Result<(), String> {
+        match self.vendor.requests().into_iter().find(|seen| !seen.known) {
+            Some(seen) => Err(format!("no such host or route: {} {}{}", seen.method, seen.host, seen.target)),
+            None => Ok(()),
+        }
+    }
+
+    /// Fails when the world sees anything else than `before` and these values.
+    pub(super) fn holds(&self, before: &[Record], at: &str, zone: &str, values: &[&TxtRecord]) -> Result<(), String> {
+        let all = self.vendor.records();
+        let (mut extra, mut left) = (Vec::new(), values.iter().map(|record| record.value.as_str()).collect::<Vec<_>>());
+        let mut old = before.to_vec();
+        for record in all {
+            if let Some(place) = old.iter().position(|known| *known == record) {
+                old.remove(place);
+            } else if let Some(place) = left
+                .iter()
+                .position(|value| *value == record.value && record.name == at && record.zone == zone && record.rtype == "TXT")
+            {
+                left.remove(place);
+            } else {
+                extra.push(record);
             }
         }
-        let strangers: Vec<_> = self.vendor.requests().into_iter().filter(|seen| !seen.known).collect();
-        assert!(strangers.is_empty(), "{strangers:?}");
+        if !extra.is_empty() || !left.is_empty() || !old.is_empty() {
+            return Err(format!("too much: {extra:?}; not there: {left:?}; of the account itself gone: {old:?}"));
+        }
+        if self.vendor.unsettled() {
+            return Err("a change was not committed, or a job's end not waited for".to_owned());
+        }
+        Ok(())
     }
 }
 
-const WRONG: &str = "WRONG";
+/// The DNS of a world in which the account's zones are all there are.
+struct World {
+    zones: Vec<String>,
+}
 
-/// A provider with these parameters, the texts given as texts.
-pub(super) fn connect(registry: &Registry, flag: &str, parameters: &[(&str, String)]) -> Result<Arc<dyn DnsProvider>, Failure> {
-    let entry = |(k, v): &(&str, String)| AuthEntry { k: (*k).to_owned(), value: AuthValue::Text(v.as_str().into()) };
+#[async_trait]
+impl Resolver for World {
+    async fn follow(&self, name: &DnsName) -> Result<DnsName, Failure> {
+        Ok(name.clone())
+    }
+
+    async fn confirm_zone(&self, zone: &Zone, name: &DnsName) -> Result<(), Failure> {
+        let name = name.as_str();
+        let within = |zone: &&String| name == **zone || name.strip_suffix(zone.as_str()).is_some_and(|rest| rest.ends_with('.'));
+        let longest = self.zones.iter().filter(within).max_by_key(|zone| zone.len());
+        if longest == Some(&zone.name) { Ok(()) } else { Err(Failure::new(Code::ZoneElsewhere, "zone").about(name)) }
+    }
+
+    async fn await_visible(&self, _: &Zone, _: &[TxtRecord], _: Propagation) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+/// What begins like this is no secret even in a secret parameter.
+const PUBLIC: [&str; 4] = ["https://", "ID", "user-", "/"];
+
+/// A provider with these parameters, each in its own kind.
+pub(super) fn connect(
+    registry: &Registry,
+    flag: &str,
+    parameters: &[(impl AsRef<str>, String)],
+) -> Result<Arc<dyn DnsProvider>, String> {
+    let descriptor = registry.descriptor(flag).ok_or("there is no such page")?;
+    let entry = |(k, v): &(_, String)| {
+        let k: &str = AsRef::<str>::as_ref(k);
+        let kind = descriptor.parameters.iter().find(|p| p.k.eq_ignore_ascii_case(k)).map(|p| p.kind);
+        let value = match (kind, v.parse::<i64>(), v.parse::<bool>()) {
+            (Some(ParameterKind::Integer), Ok(n), _) => AuthValue::Integer(n),
+            (Some(ParameterKind::Boolean), _, Ok(b)) => AuthValue::Boolean(b),
+            _ => AuthValue::Text(v.as_str().into()),
+        };
+        AuthEntry { k: k.to_owned(), value }
+    };
     let given: Vec<AuthEntry> = parameters.iter().map(entry).collect();
-    registry.connect(flag, &registry.descriptor(flag).unwrap().parameters(&given).unwrap())
+    let parameters = descriptor.parameters(&given).map_err(|problems| format!("{problems:?}"))?;
+    registry.connect(flag, &parameters).map_err(|failure| format!("{failure}: {failure:?}"))
 }
 
 /// A challenge record; two numbers make two values as long as real ones.

@@ -1,301 +1,316 @@
-//! The scenario, once for each simulated vendor.
-use certkeep_core::failure::Code;
-use certkeep_core::issuance::TxtRecord;
-use certkeep_testkit::vendor::{Fault, Service};
+//! The scenario that every page has to pass. A step answers what went wrong, in words.
+use std::future::Future;
+use std::time::Duration;
+
+use certkeep_core::failure::Failure;
+use certkeep_core::issuance::{TxtRecord, Zone};
+use certkeep_testkit::vendor::{Fault, Table};
 use futures::future::join_all;
+use serde_json::Value;
 
 use super::bench::{Bench, NAME, record};
 
-macro_rules! scenario {
-    ($($service:ident => $module:ident),*) => { $(
-        mod $module {
-            use super::*;
+/// What came of a page.
+pub(super) struct Report {
+    pub(super) flag: String,
+    /// Every step with what went wrong.
+    pub(super) steps: Vec<(&'static str, Result<(), String>)>,
+    /// Requests for adding and removing one value, in two processes.
+    pub(super) requests: usize,
+}
 
-            #[tokio::test]
-            async fn two_values_come_and_go_in_either_order() {
-                either_order(Service::$service).await;
-            }
+impl Report {
+    pub(super) fn passed(&self) -> bool {
+        self.steps.iter().all(|(_, outcome)| outcome.is_ok())
+    }
+}
 
-            #[tokio::test]
-            async fn removal_needs_no_handle() {
-                without_handle(Service::$service).await;
-            }
+/// A step that takes longer than this hangs.
+const LONGEST: Duration = Duration::from_secs(60);
 
-            #[tokio::test]
-            async fn adding_what_is_there_is_no_error_and_one_removal_takes_all_of_it() {
-                added_twice(Service::$service).await;
-            }
+/// What goes wrong with one request at a time.
+const FAULTS: [Fault; 5] = [Fault::AnswerLost, Fault::Dropped, Fault::ServerError, Fault::TooMany(0), Fault::WebPage];
 
-            #[tokio::test]
-            async fn a_wrong_secret_is_told_after_one_request() {
-                wrong_secret(Service::$service).await;
-            }
-
-            #[tokio::test]
-            async fn one_fault_at_any_request_does_no_harm() {
-                one_fault(Service::$service).await;
-            }
-
-            #[tokio::test]
-            async fn five_values_at_once() {
-                at_once(Service::$service).await;
-            }
+/// The scenario for one page.
+pub(super) async fn run(flag: &str) -> Report {
+    let mut report = Report { flag: flag.to_owned(), steps: Vec::new(), requests: 0 };
+    let table = match Table::of(flag) {
+        Ok(table) => table,
+        Err(problem) => {
+            report.steps.push(("table", Err(problem)));
+            return report;
         }
-    )* };
-}
-
-scenario!(Alidns => alidns, Cloudflare => cloudflare, DigitalOcean => digitalocean, HttpReq => httpreq);
-
-/// The TXT values at the challenge name that are not a neighbour's.
-fn values(bench: &Bench) -> Vec<String> {
-    bench.vendor.txt(NAME).into_iter().filter(|value| !value.contains("neighbour")).collect()
-}
-
-fn value_of(records: &[&TxtRecord]) -> Vec<String> {
-    records.iter().map(|record| record.value.clone()).collect()
-}
-
-async fn either_order(service: Service) {
-    let bench = Bench::start(service).await;
-    let before = bench.vendor.records();
-    let (first, second) = (record(NAME, 1), record(NAME, 2));
-    for order in [[&first, &second], [&second, &first]] {
-        let provider = bench.provider();
-        let zone = provider.find_zone(&first.name).await.unwrap();
-        let first_handle = provider.add(&zone, &first).await.unwrap();
-        assert_eq!(values(&bench), value_of(&[&first]));
-        let second_handle = provider.add(&zone, &second).await.unwrap();
-        assert_eq!(values(&bench), value_of(&[&first, &second]));
-        let handle = |record: &TxtRecord| if record == &first { &first_handle } else { &second_handle };
-        // What went to the journal and came back is enough for another process.
-        let zone = serde_json::from_value(serde_json::to_value(&zone).unwrap()).unwrap();
-        let provider = bench.provider();
-        provider.remove(&zone, order[0], Some(handle(order[0]))).await.unwrap();
-        assert_eq!(values(&bench), value_of(&[order[1]]));
-        bench.provider().remove(&zone, order[1], Some(handle(order[1]))).await.unwrap();
-        assert_eq!(bench.vendor.records(), before);
-        provider.remove(&zone, order[1], Some(handle(order[1]))).await.unwrap();
-        assert_eq!(bench.vendor.records(), before);
-    }
-    bench.discreet(&[]);
-}
-
-async fn without_handle(service: Service) {
-    let bench = Bench::start(service).await;
-    let before = bench.vendor.records();
-    let provider = bench.provider();
-    let (first, second) = (record(NAME, 1), record(NAME, 2));
-    let zone = provider.find_zone(&first.name).await.unwrap();
-    for record in [&first, &second] {
-        provider.add(&zone, record).await.unwrap();
-    }
-    provider.remove(&zone, &second, None).await.unwrap();
-    assert_eq!(values(&bench), value_of(&[&first]));
-    for _ in 0..2 {
-        provider.remove(&zone, &first, None).await.unwrap();
-        assert_eq!(bench.vendor.records(), before);
-    }
-    bench.discreet(&[]);
-}
-
-async fn added_twice(service: Service) {
-    let bench = Bench::start(service).await;
-    let before = bench.vendor.records();
-    let record = record(NAME, 1);
-    let provider = bench.provider();
-    let zone = provider.find_zone(&record.name).await.unwrap();
-    provider.add(&zone, &record).await.unwrap();
-    let handle = provider.add(&zone, &record).await.unwrap();
-    provider.remove(&zone, &record, Some(&handle)).await.unwrap();
-    assert_eq!(bench.vendor.records(), before);
-}
-
-async fn wrong_secret(service: Service) {
-    let bench = Bench::start(service).await;
-    let before = bench.vendor.records();
-    let record = record(NAME, 1);
-    let zone = bench.provider().find_zone(&record.name).await.unwrap();
-    let provider = bench.wrong_provider();
-    let mut failures = Vec::new();
-    // A provider without a list of zones is not asked before the first record.
-    if service != Service::HttpReq {
-        let asked = bench.vendor.requests().len();
-        failures.push(provider.find_zone(&record.name).await.unwrap_err());
-        assert_eq!(bench.vendor.requests().len(), asked + 1);
-    }
-    let asked = bench.vendor.requests().len();
-    failures.push(provider.add(&zone, &record).await.unwrap_err());
-    failures.push(provider.remove(&zone, &record, None).await.unwrap_err());
-    assert_eq!(bench.vendor.requests().len(), asked + 2);
-    assert!(failures.iter().all(|failure| failure.code == Code::CredentialsRejected), "{failures:?}");
-    assert_eq!(bench.vendor.records(), before);
-    bench.discreet(&failures);
-}
-
-async fn one_fault(service: Service) {
-    const FAULTS: [Fault; 5] = [Fault::AnswerLost, Fault::Dropped, Fault::ServerError, Fault::TooMany(0), Fault::WebPage];
-    let bench = Bench::start(service).await;
-    let before = bench.vendor.records();
-    let record = record(NAME, 1);
-    let round = async |fault: Option<(usize, Fault)>| {
-        let provider = bench.provider();
-        if let Some((at, fault)) = fault {
-            bench.vendor.fail(at, fault);
-        }
-        let asked = bench.vendor.requests().len();
-        let zone = provider.find_zone(&record.name).await.unwrap();
-        let handle = provider.add(&zone, &record).await.unwrap();
-        assert_eq!(values(&bench), value_of(&[&record]), "{service:?} {fault:?}");
-        provider.remove(&zone, &record, Some(&handle)).await.unwrap();
-        assert_eq!(bench.vendor.records(), before, "{service:?} {fault:?}");
-        bench.vendor.requests().len() - asked
     };
-    let requests = round(None).await;
-    let faults = (0..requests).flat_map(|at| FAULTS.map(|fault| (at, fault)));
-    for fault in faults {
-        assert!(round(Some(fault)).await > requests, "{service:?} {fault:?}");
+    let page = Page { table };
+    report.steps.push(("either order", timed(page.either_order(&mut report.requests)).await));
+    if report.passed() {
+        report.steps.push(("child zone", timed(page.child_zones()).await));
+        report.steps.push(("wrong secret", timed(page.wrong_secret()).await));
+        report.steps.push(("unknown zone", timed(page.unknown_zone()).await));
+        report.steps.push(("one fault", timed(page.one_fault()).await));
+        report.steps.push(("five at once", timed(page.at_once()).await));
+        report.steps.push(("killed", timed(page.killed()).await));
     }
-    bench.discreet(&[]);
+    report
 }
 
-async fn at_once(service: Service) {
-    let bench = Bench::start(service).await;
-    let before = bench.vendor.records();
-    let provider = bench.provider();
-    let records: Vec<TxtRecord> = (1..=5).map(|number| record(NAME, number)).collect();
-    let zone = provider.find_zone(&records[0].name).await.unwrap();
-    let handles = join_all(records.iter().map(|record| provider.add(&zone, record))).await;
-    assert_eq!(values(&bench), value_of(&records.iter().collect::<Vec<_>>()));
-    let removals = records.iter().zip(&handles);
-    let removals = removals.map(|(record, handle)| provider.remove(&zone, record, Some(handle.as_ref().unwrap())));
-    assert!(join_all(removals).await.iter().all(Result::is_ok));
-    assert_eq!(bench.vendor.records(), before);
+async fn timed(step: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+    tokio::time::timeout(LONGEST, step).await.unwrap_or_else(|_| Err("it hangs".to_owned()))
 }
 
-#[tokio::test]
-async fn an_unknown_zone_is_told() {
-    for service in [Service::Alidns, Service::Cloudflare, Service::DigitalOcean] {
-        let bench = Bench::start(service).await;
-        let failure = bench.provider().find_zone(&"_acme-challenge.example.org".parse().unwrap()).await.unwrap_err();
-        assert_eq!(failure.code, Code::ZoneNotFound, "{failure}");
-        assert_eq!(failure.evidence.subject.as_deref(), Some("_acme-challenge.example.org"));
+fn told(what: &str, failure: &Failure) -> String {
+    format!("{what}: {failure} [{}]", serde_json::to_string(&failure.evidence).unwrap_or_default())
+}
+
+struct Page {
+    table: Table,
+}
+
+/// A value that was put up, as a journal keeps it.
+struct Kept {
+    record: TxtRecord,
+    zone: Zone,
+    handle: Value,
+}
+
+impl Page {
+    /// Where the challenge is, where its value stands, and the zone that it is in.
+    fn place(&self) -> (String, String, String) {
+        let zone = self.table.zones.first().cloned().unwrap_or_else(|| "example.com".to_owned());
+        let usual = if zone == "example.com" { NAME.to_owned() } else { format!("_acme-challenge.host.{zone}") };
+        let name = self.table.challenge.clone().unwrap_or(usual);
+        (name.clone(), self.table.stands_at.clone().unwrap_or(name), zone)
     }
-}
 
-#[tokio::test]
-async fn the_longest_zone_is_taken() {
-    for service in [Service::Alidns, Service::Cloudflare, Service::DigitalOcean] {
-        let bench = Bench::start(service).await;
-        let provider = bench.provider();
-        for (name, zone) in [
-            ("_acme-challenge.a.sub.example.com", "sub.example.com"),
-            ("_acme-challenge.sub.example.com", "sub.example.com"),
-            ("_acme-challenge.notexample.com", "notexample.com"),
-            ("_acme-challenge.b.example.com", "example.com"),
-        ] {
-            assert_eq!(provider.find_zone(&name.parse().unwrap()).await.unwrap().name, zone);
-        }
+    async fn bench(&self) -> Bench {
+        Bench::of_table(self.table.clone(), &["example.com", "sub.example.com", "notexample.com"]).await
     }
-}
 
-#[tokio::test]
-async fn a_record_at_the_zone_itself() {
-    // Where a CNAME leads, the challenge record may stand at the top of its zone.
-    for service in [Service::Alidns, Service::Cloudflare, Service::DigitalOcean] {
-        let bench = Bench::start(service).await;
+    /// Steps 1 to 4 and 10, with the removals in either order, each step in a new process.
+    async fn either_order(&self, requests: &mut usize) -> Result<(), String> {
+        let bench = self.bench().await;
+        let (name, at, zone) = self.place();
         let before = bench.vendor.records();
-        let record = record("sub.example.com", 1);
-        let provider = bench.provider();
-        let zone = provider.find_zone(&record.name).await.unwrap();
-        provider.add(&zone, &record).await.unwrap();
-        assert!(bench.vendor.txt("sub.example.com").contains(&record.value));
-        provider.remove(&zone, &record, None).await.unwrap();
-        assert_eq!(bench.vendor.records(), before);
-    }
-}
-
-#[tokio::test]
-async fn hundreds_of_zones_in_pages() {
-    let names: Vec<String> = (0..450).map(|n| format!("zone{n:03}.example")).collect();
-    let zones: Vec<&str> = names.iter().map(String::as_str).collect();
-    for service in [Service::Alidns, Service::Cloudflare, Service::DigitalOcean] {
-        let bench = Bench::with_zones(service, &zones).await;
-        let zone = bench.provider().find_zone(&"_acme-challenge.www.zone449.example".parse().unwrap()).await.unwrap();
-        assert_eq!(zone.name, "zone449.example");
-    }
-}
-
-#[tokio::test]
-async fn as_few_requests_as_it_takes() {
-    for (service, most) in [(Service::Alidns, 3), (Service::Cloudflare, 3), (Service::DigitalOcean, 4), (Service::HttpReq, 2)] {
-        let bench = Bench::start(service).await;
-        let provider = bench.provider();
-        let record = record(NAME, 1);
-        let zone = provider.find_zone(&record.name).await.unwrap();
-        let handle = provider.add(&zone, &record).await.unwrap();
-        provider.remove(&zone, &record, Some(&handle)).await.unwrap();
-        assert_eq!(bench.vendor.requests().len(), most, "{service:?}");
-    }
-}
-
-#[tokio::test]
-async fn cloudflares_older_key_opens_the_account_too() {
-    let bench = Bench::start(Service::Cloudflare).await;
-    let (id, secret) = bench.vendor.credentials();
-    let provider = bench.provider_with(&[("authemail", id), ("AuthKey", secret)]);
-    assert_eq!(provider.find_zone(&NAME.parse().unwrap()).await.unwrap().name, "example.com");
-}
-
-#[tokio::test]
-async fn a_long_pause_is_not_waited_for_but_told() {
-    let bench = Bench::start(Service::Cloudflare).await;
-    bench.vendor.fail(0, Fault::TooMany(300));
-    let failure = bench.provider().find_zone(&NAME.parse().unwrap()).await.unwrap_err();
-    assert_eq!(failure.code, Code::ProviderRateLimited);
-    assert_eq!(failure.evidence.their_code.as_deref(), Some("971"));
-    assert!(failure.not_before.is_some());
-    assert_eq!(bench.vendor.requests().len(), 1);
-}
-
-#[tokio::test]
-async fn a_lasting_fault_ends_after_three_tries_in_its_own_code() {
-    for (fault, code) in [
-        (Fault::ServerError, Code::ProviderError),
-        (Fault::WebPage, Code::ProviderUnreadable),
-        (Fault::Dropped, Code::ProviderUnreachable),
-        (Fault::TooMany(0), Code::ProviderRateLimited),
-    ] {
-        let bench = Bench::start(Service::DigitalOcean).await;
-        for later in 0..3 {
-            bench.vendor.fail(later, fault);
+        let (first, second) = (record(&name, 1), record(&name, 2));
+        let one = add(&bench, &first).await?;
+        bench.holds(&before, &at, &zone, &[&first]).map_err(|e| format!("after adding: {e}"))?;
+        remove(&bench, &one, true).await?;
+        bench.holds(&before, &at, &zone, &[]).map_err(|e| format!("after removing: {e}"))?;
+        *requests = bench.vendor.requests().len();
+        remove(&bench, &one, true).await.map_err(|e| format!("what is gone already: {e}"))?;
+        bench.holds(&before, &at, &zone, &[])?;
+        for (order, handles) in [([0, 1], true), ([1, 0], true), ([0, 1], false), ([1, 0], false)] {
+            if self.table.one_value {
+                continue;
+            }
+            let kept = [add(&bench, &first).await?, add(&bench, &second).await?];
+            bench.holds(&before, &at, &zone, &[&first, &second]).map_err(|e| format!("after adding two: {e}"))?;
+            remove(&bench, &kept[order[0]], handles).await?;
+            let left = [&first, &second][order[1]];
+            bench.holds(&before, &at, &zone, &[left]).map_err(|e| format!("after removing one of two: {e}"))?;
+            remove(&bench, &kept[order[1]], handles).await?;
+            bench.holds(&before, &at, &zone, &[]).map_err(|e| format!("after removing both: {e}"))?;
         }
-        let failure = bench.provider().find_zone(&NAME.parse().unwrap()).await.unwrap_err();
-        assert_eq!(failure.code, code, "{failure}");
-        assert_eq!(bench.vendor.requests().len(), 3);
-        bench.discreet(&[failure]);
+        bench.at_home()
+    }
+
+    /// A zone below another, with and without a zone of its own.
+    async fn child_zones(&self) -> Result<(), String> {
+        if !self.table.zones.is_empty() {
+            return Ok(());
+        }
+        let name = "_acme-challenge.host.sub.example.com";
+        for (zones, zone) in [(&["example.com", "sub.example.com"][..], "sub.example.com"), (&["example.com"], "example.com")] {
+            let bench = Bench::of_table(self.table.clone(), zones).await;
+            let before = bench.vendor.records();
+            let record = record(name, 1);
+            let kept = add(&bench, &record).await?;
+            bench.holds(&before, name, zone, &[&record]).map_err(|e| format!("in {zone}: {e}"))?;
+            remove(&bench, &kept, true).await?;
+            bench.holds(&before, name, zone, &[]).map_err(|e| format!("in {zone}: {e}"))?;
+            bench.at_home()?;
+        }
+        Ok(())
+    }
+
+    /// Step 5.
+    async fn wrong_secret(&self) -> Result<(), String> {
+        let bench = self.bench().await;
+        let before = bench.vendor.records();
+        let (name, at, zone) = self.place();
+        let record = record(&name, 1);
+        let right = bench.provider().find_zone(&record.name).await.map_err(|f| told("the zone", &f))?;
+        if bench.vendor.parameters() == bench.vendor.wrong_parameters() {
+            return Err("the table's params name no secret".to_owned());
+        }
+        let provider = match bench.wrong_provider() {
+            Ok(provider) => provider,
+            Err(problem) => return Err(format!("the page refuses the form of a wrong secret: {problem}")),
+        };
+        let asked = bench.vendor.requests().len();
+        let outcomes = [
+            provider.find_zone(&record.name).await.map(|zone| zone.name),
+            provider.add(&right, &record).await.map(|handle| handle.to_string()),
+            provider.remove(&right, &record, None).await.map(|()| String::new()),
+        ];
+        let used = bench.vendor.requests().len() - asked;
+        for (outcome, what) in outcomes.into_iter().zip(["zone", "add", "remove"]) {
+            match outcome {
+                // A vendor that tells no zones is not asked for them.
+                Ok(_) if what == "zone" && used <= 2 => (),
+                Ok(found) => return Err(format!("{what} with a wrong secret is no failure: {found}")),
+                Err(failure) => {
+                    bench.discreet(&failure)?;
+                    if failure.code.number() / 100 != 1 {
+                        return Err(told(&format!("{what} with a wrong secret is {}", failure.code.number()), &failure));
+                    }
+                }
+            }
+        }
+        if used > 3 {
+            return Err(format!("{used} requests with a wrong secret for three tries"));
+        }
+        bench.holds(&before, &at, &zone, &[])?;
+        bench.at_home()
+    }
+
+    /// Step 6.
+    async fn unknown_zone(&self) -> Result<(), String> {
+        if !self.table.tells_zones {
+            return Ok(());
+        }
+        let bench = self.bench().await;
+        let before = bench.vendor.records();
+        let record = record("_acme-challenge.host.example.org", 1);
+        let provider = bench.provider();
+        let outcome = match provider.find_zone(&record.name).await {
+            Ok(zone) => provider.add(&zone, &record).await.map(|_| ()),
+            Err(failure) => Err(failure),
+        };
+        let Err(failure) = outcome else { return Err("a value was put up in a zone of nobody".to_owned()) };
+        if failure.code.number() / 100 != 2 {
+            return Err(told(&format!("it is {}", failure.code.number()), &failure));
+        }
+        bench.discreet(&failure)?;
+        if bench.vendor.records() != before {
+            return Err("the account was changed".to_owned());
+        }
+        bench.at_home()
+    }
+
+    /// Step 7: every fault at every request of a round.
+    async fn one_fault(&self) -> Result<(), String> {
+        let (name, at, zone) = self.place();
+        let record = record(&name, 1);
+        let bench = self.bench().await;
+        let before = bench.vendor.records();
+        round(&bench, &record, None).await?;
+        let asked = bench.vendor.requests().len();
+        // Each fault has a bench of its own, so that pauses run side by side.
+        let rounds = (0..asked).flat_map(|place| FAULTS.map(|fault| (place, fault))).map(|(place, fault)| {
+            let (record, at, zone, before) = (record.clone(), at.clone(), zone.clone(), before.clone());
+            async move {
+                let bench = self.bench().await;
+                let step = async {
+                    round(&bench, &record, Some((place, fault))).await?;
+                    bench.holds(&before, &at, &zone, &[])?;
+                    if bench.vendor.requests().len() <= asked && bench.vendor.forgive() {
+                        return Err("the request that was to fail never came".to_owned());
+                    }
+                    bench.at_home()
+                };
+                step.await.map_err(|e| format!("{fault:?} at request {} of {asked}: {e}", place + 1))
+            }
+        });
+        join_all(rounds).await.into_iter().collect()
+    }
+
+    /// Step 8.
+    async fn at_once(&self) -> Result<(), String> {
+        if self.table.one_value {
+            return Ok(());
+        }
+        let bench = self.bench().await;
+        let before = bench.vendor.records();
+        let (name, at, zone) = self.place();
+        let records: Vec<TxtRecord> = (1..=5).map(|number| record(&name, number)).collect();
+        let provider = bench.provider();
+        let found = provider.find_zone(&records[0].name).await.map_err(|f| told("the zone", &f))?;
+        let added = join_all(records.iter().map(|record| provider.add(&found, record))).await;
+        let handles: Vec<Value> = added.into_iter().collect::<Result<_, _>>().map_err(|f| told("adding", &f))?;
+        bench.holds(&before, &at, &zone, &records.iter().collect::<Vec<_>>()).map_err(|e| format!("after adding: {e}"))?;
+        let pairs = records.iter().zip(&handles);
+        let removed = join_all(pairs.map(|(record, handle)| provider.remove(&found, record, Some(handle)))).await;
+        removed.into_iter().collect::<Result<(), _>>().map_err(|f| told("removing", &f))?;
+        bench.holds(&before, &at, &zone, &[]).map_err(|e| format!("after removing: {e}"))?;
+        bench.at_home()
+    }
+
+    /// Step 9: at each request of an addition the process ends without having heard the answer; another process removes.
+    async fn killed(&self) -> Result<(), String> {
+        let (name, at, zone) = self.place();
+        let record = record(&name, 1);
+        let bench = self.bench().await;
+        let before = bench.vendor.records();
+        let kept = add(&bench, &record).await?;
+        let asked = bench.vendor.requests().len();
+        remove(&bench, &kept, true).await?;
+        for place in 0..asked {
+            let came = bench.vendor.requests().len() + place;
+            bench.vendor.fail(place, Fault::Silence);
+            tokio::select! {
+                outcome = add(&bench, &record) => return Err(format!("an answer that never came was heard: {:?}", outcome.map(|k| k.handle))),
+                () = until(|| bench.vendor.requests().len() > came) => (),
+            }
+            remove(&bench, &kept, false).await.map_err(|e| format!("after request {} of {asked}: {e}", place + 1))?;
+            bench.holds(&before, &at, &zone, &[]).map_err(|e| format!("after request {} of {asked}: {e}", place + 1))?;
+        }
+        bench.at_home()
     }
 }
 
-#[tokio::test]
-async fn an_address_that_leads_nowhere_is_not_taken_for_a_missing_zone() {
-    let bench = Bench::start(Service::HttpReq).await;
-    let mut parameters = bench.vendor.parameters();
-    parameters[0].1.push_str("/elsewhere");
-    let provider = bench.provider_with(&parameters);
-    let record = record(NAME, 1);
-    let zone = provider.find_zone(&record.name).await.unwrap();
-    let failure = provider.add(&zone, &record).await.unwrap_err();
-    assert_eq!(failure.code, Code::ProviderUnreadable, "{failure}");
+/// Adds and removes a value in one process.
+async fn round(bench: &Bench, record: &TxtRecord, fault: Option<(usize, Fault)>) -> Result<(), String> {
+    let provider = bench.provider();
+    if let Some((place, fault)) = fault {
+        bench.vendor.fail(place, fault);
+    }
+    let before = values(bench);
+    let zone = provider.find_zone(&record.name).await.map_err(|f| told("the zone", &f))?;
+    let handle = provider.add(&zone, record).await.map_err(|f| told("adding", &f))?;
+    let now = values(bench);
+    if now.iter().filter(|value| **value == record.value).count() != 1 {
+        return Err(format!("after adding the values are {now:?}, before {before:?}"));
+    }
+    provider.remove(&zone, record, Some(&handle)).await.map_err(|f| told("removing", &f))
 }
 
-#[tokio::test]
-async fn nobody_there() {
-    let bench = Bench::start(Service::HttpReq).await;
+fn values(bench: &Bench) -> Vec<String> {
+    bench.vendor.records().into_iter().filter(|r| r.rtype == "TXT" && !r.value.contains("neighbour")).map(|r| r.value).collect()
+}
+
+/// Adds a value as a process of its own; what a journal keeps of it.
+async fn add(bench: &Bench, record: &TxtRecord) -> Result<Kept, String> {
     let provider = bench.provider();
-    let record = record(NAME, 1);
-    let zone = provider.find_zone(&record.name).await.unwrap();
-    assert_eq!(zone.saved["unlisted"], true);
-    drop(bench);
-    let failure = provider.add(&zone, &record).await.unwrap_err();
-    assert_eq!(failure.code, Code::ProviderUnreachable, "{failure}");
+    let zone = provider.find_zone(&record.name).await.map_err(|f| told("the zone", &f))?;
+    let handle = provider.add(&zone, record).await.map_err(|f| told("adding", &f))?;
+    // What goes to the journal and comes back is enough for another process, and holds no secret.
+    let journal = serde_json::to_string(&zone).unwrap();
+    bench.without_secrets(&journal)?;
+    bench.without_secrets(&handle.to_string())?;
+    let zone = serde_json::from_str(&journal).unwrap();
+    Ok(Kept { record: record.clone(), zone, handle })
+}
+
+/// Removes a value as a process of its own.
+async fn remove(bench: &Bench, kept: &Kept, with_handle: bool) -> Result<(), String> {
+    let handle = with_handle.then_some(&kept.handle);
+    bench.provider().remove(&kept.zone, &kept.record, handle).await.map_err(|f| told("removing", &f))
+}
+
+/// Waits for what a test can observe.
+async fn until(seen: impl Fn() -> bool) {
+    while !seen() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }

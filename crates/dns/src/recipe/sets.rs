@@ -1,0 +1,136 @@
+//! All values of a name, or all records of a zone, as one object: read, changed, written back, and read again where
+//! somebody else was faster.
+use std::time::Duration;
+
+use certkeep_core::failure::Code;
+use certkeep_core::issuance::TxtRecord;
+use serde_json::Value;
+
+use super::Recipe;
+use super::answer::{Answer, Reply, Trouble};
+use super::classify::Stage;
+use super::template::{self, Scope};
+use crate::page::Set;
+
+/// The pauses before a set is read again that somebody else changed.
+const AGAIN: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(400), Duration::from_millis(1500)];
+
+/// What came of a change.
+enum Change {
+    Conflict,
+    /// Nothing had to be written.
+    Needless,
+    Written,
+}
+
+/// The entries of a set.
+struct Parted {
+    /// Whether our value is among them.
+    ours: bool,
+    /// All entries but ours.
+    others: Vec<Value>,
+    /// Whether another value is at our name.
+    rival: bool,
+}
+
+impl Recipe {
+    /// Reads a set, changes it and writes it back; answers whether it had to be written.
+    pub(super) async fn change_set(&self, set: &Set, scope: &Scope, record: &TxtRecord, up: bool) -> Result<bool, Trouble> {
+        let mut pauses = AGAIN.iter();
+        loop {
+            match self.change_set_once(set, scope, record, up).await? {
+                Change::Needless => return Ok(false),
+                Change::Written => return Ok(true),
+                Change::Conflict => {}
+            }
+            let Some(pause) = pauses.next() else {
+                let failure = self.failure(if up { Stage::Add } else { Stage::Remove }, Code::ProviderError);
+                return Err(Trouble::lasting(failure.fact("somebody else changed the records at every try")));
+            };
+            tokio::time::sleep(*pause).await;
+        }
+    }
+
+    async fn change_set_once(&self, set: &Set, scope: &Scope, record: &TxtRecord, up: bool) -> Result<Change, Trouble> {
+        let stage = if up { Stage::Add } else { Stage::Remove };
+        let scope = match self.prepared(Stage::Find, &set.read, scope.clone()).await? {
+            Some(scope) => scope,
+            None if up => return Err(self.not_there(stage)),
+            None => return Ok(Change::Needless),
+        };
+        let answer = self.list(Stage::Find, &set.read, &scope).await?.into_iter().next();
+        let opened = answer.as_ref().map(|answer| Scope::opened(answer, &scope));
+        let read = |source: &str| opened.as_ref().map_or(Ok(None), |opened| self.found(Stage::Find, source, opened));
+        let before = match read(&set.entries)? {
+            Some(Value::Array(entries)) => entries,
+            _ => Vec::new(),
+        };
+        let Parted { ours, others, rival } = self.parted(set, &scope, record, answer.as_ref(), &before)?;
+        if up == ours {
+            return Ok(Change::Needless);
+        }
+        if up && rival && self.page.single.is_some() {
+            return Err(self.occupied());
+        }
+        let mut scope = match set.ttl.as_deref().map(read) {
+            Some(Ok(Some(ttl))) => scope.with_json("ttl", &ttl),
+            Some(Err(trouble)) => return Err(trouble),
+            Some(Ok(None)) | None => scope.aliased("TTL", "ttl"),
+        };
+        let entries = if up {
+            let new = template::json(&set.entry, &scope).map_err(|error| self.fault(stage, &error))?;
+            before.iter().cloned().chain([new]).collect()
+        } else {
+            others
+        };
+        let kept = match &opened {
+            Some(opened) => self.kept(Stage::Find, &set.read, opened)?,
+            // There is no set: whatever would be kept of it is empty.
+            None => set.read.keep.keys().map(|key| (key.clone(), "".into())).collect(),
+        };
+        scope = scope.with_json("set", &kept);
+        let call = match (&set.create, &set.clear) {
+            (Some(create), _) if opened.is_none() => create,
+            (_, Some(clear)) if entries.is_empty() => clear,
+            _ => &set.write,
+        };
+        let scope = scope.with_json("entries", &entries).with_json("before", &before);
+        let scope = self.prepared(stage, call, scope).await?.ok_or_else(|| self.not_there(stage))?;
+        match self.call(stage, call, &scope).await? {
+            Reply::Done(answer) => {
+                let kept = self.kept(stage, call, &Scope::opened(&answer, &scope))?;
+                self.finished(stage, call, &scope, kept).await?;
+                Ok(Change::Written)
+            }
+            Reply::Conflict => Ok(Change::Conflict),
+            // It came, or went, since it was read.
+            Reply::Present | Reply::Absent if up => Ok(Change::Conflict),
+            Reply::Present | Reply::Absent => Ok(Change::Written),
+        }
+    }
+
+    /// Tells our value from all other entries.
+    fn parted(
+        &self,
+        set: &Set,
+        scope: &Scope,
+        record: &TxtRecord,
+        answer: Option<&Answer>,
+        entries: &[Value],
+    ) -> Result<Parted, Trouble> {
+        let mine = set.mine.iter().map(|(key, source)| Ok((key.as_str(), template::text(source, scope)?)));
+        let mine: Vec<_> = mine.collect::<Result<_, _>>().map_err(|error| self.fault(Stage::Find, &error))?;
+        let mut parted = Parted { ours: false, others: Vec::new(), rival: false };
+        for entry in entries {
+            let Some(element) = answer.map(|answer| answer.element(entry.clone())) else { break };
+            let fits = self.fits(Stage::Find, &mine, &element, scope)?;
+            if fits && self.has_value(Some(&set.value), &Scope::opened(&element, scope), record)? {
+                parted.ours = true;
+            } else {
+                parted.rival |= fits;
+                parted.others.push(entry.clone());
+            }
+        }
+        Ok(parted)
+    }
+}

@@ -1,0 +1,191 @@
+//! Bodies, answers, judgements, pauses, jobs and hosts.
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use certkeep_core::failure::Code;
+
+use super::vendor::{BARE, Vendor, page, said};
+
+#[tokio::test]
+async fn soap() {
+    let parts = r#"
+[add]
+post = "/soap"
+header.SOAPAction = "urn:add"
+answer = "xml"
+xml = '''<Envelope><Body><add key="{{ Key }}">{{ value }}</add></Body></Envelope>'''
+ok = "not answer.Envelope.Body.Fault"
+keep = { id = "answer.Envelope.Body.addResponse.id" }
+[find]
+post = "/soap"
+xml = "<list/>"
+answer = "xml"
+each = "answer.list.r"
+where = { name = "{{ name }}" }
+value = "text"
+keep = { id = "id" }
+[remove]
+post = "/soap"
+xml = "<del>{{ record.id }}</del>"
+answer = "xml"
+"#;
+    let vendor = Vendor::start(|asked| match asked.body.as_str() {
+        "<list/>" => said(200, r#"<list><r id="8" name="other.example">a&amp;b</r><r id="9" name="_acme-challenge.a.example.com.">a&amp;b</r></list>"#),
+        body if body.starts_with("<del>") => said(200, "<ok/>"),
+        body if body.contains("a&amp;b") => {
+            said(200, "<?xml version=\"1.0\"?><s:Envelope xmlns:s=\"x\"><s:Body><addResponse><id>7</id></addResponse></s:Body></s:Envelope>")
+        }
+        _ => said(200, "<Envelope><Body><Fault><faultstring>no</faultstring></Fault></Body></Envelope>"),
+    })
+    .await;
+    let provider = vendor.provider(&page(&format!("{BARE}{parts}")));
+    let handle = provider.add("a&b").await.unwrap();
+    assert_eq!(handle, serde_json::json!({"id": "7"}));
+    assert_eq!(vendor.asked()[0].headers["soapaction"], "urn:add");
+    provider.remove("a&b", None).await.unwrap();
+    assert_eq!(vendor.asked().last().unwrap().body, "<del>9</del>");
+    assert_eq!(provider.add("bad").await.unwrap_err().code, Code::RecordRefused);
+}
+
+#[tokio::test]
+async fn xml_rpc() {
+    let parts = r#"
+[http]
+base = "{{ Base }}"
+answer = "xmlrpc"
+fails = { when = "fault", code = "fault.faultCode", message = "fault.faultString" }
+[zone]
+unlisted = true
+[add]
+post = "/"
+xmlrpc = { method = "record.add", params = ["{{ Key }}", { name = "{{ name }}", ttl = "{{ TTL }}" }] }
+keep = { id = "answer.id" }
+[remove]
+post = "/"
+xmlrpc = { method = "record.delete", params = ["{{ Key }}", "{{ record.id }}"] }
+[errors]
+510042 = "absent"
+"#;
+    let vendor = Vendor::start(|asked| match asked.body.contains("record.add") {
+        true => said(200, "<?xml version='1.0'?><methodResponse><params><param><value><struct><member><name>id</name><value><int>5</int></value></member></struct></value></param></params></methodResponse>"),
+        false => said(200, "<?xml version='1.0'?><methodResponse><fault><value><struct><member><name>faultCode</name><value><int>510042</int></value></member><member><name>faultString</name><value>gone</value></member></struct></value></fault></methodResponse>"),
+    })
+    .await;
+    let provider = vendor.provider(&page(parts));
+    let handle = provider.add("v").await.unwrap();
+    assert_eq!(handle, serde_json::json!({"id": 5}));
+    provider.remove("v", Some(&handle)).await.unwrap();
+    let asked = vendor.asked();
+    assert!(asked[0].body.contains("<member><name>ttl</name><value><int>60</int></value></member>"), "{asked:?}");
+    assert!(asked[1].body.contains("<value><int>5</int></value>"), "{asked:?}");
+}
+
+#[tokio::test]
+async fn words_of_a_text_are_judged() {
+    let parts = "[http]\nbase = \"{{ Base }}\"\nanswer = \"text\"\nok = \"answer.startswith('good') or '=' in answer\"\n[zone]\nunlisted = true\n\
+                 [add]\npost = \"/add\"\nform = { t = \"{{ value }}\", none = \"{{ none }}\", k = \"{{ Key }}\" }\nkeep = { id = \"(answer | pairs).id\" }\n\
+                 [remove]\npost = \"/remove\"\ntext = \"{{ value }}\"\n[errors]\n\"~bad AUTH\" = \"credentials_rejected\"\n\"~no record\" = \"absent\"\n";
+    let parts = parts.replace("answer.startswith('good')", "answer[:4] == 'good'");
+    let vendor = Vendor::start(|asked| match (asked.line.as_str(), asked.body.as_str()) {
+        ("POST /add", "k=s3cr3t-k3y&t=v+1") => said(200, "id=7\nx=y"),
+        ("POST /add", _) => said(200, "Bad auth for s3cr3t-k3y"),
+        _ => said(200, "error: No record"),
+    })
+    .await;
+    let provider = vendor.provider(&page(&parts));
+    assert_eq!(provider.add("v 1").await.unwrap(), serde_json::json!({"id": "7"}));
+    provider.remove("v 1", None).await.unwrap();
+    assert_eq!(vendor.asked().last().unwrap().body, "v 1");
+    let failure = provider.add("v2").await.unwrap_err();
+    assert_eq!(failure.code, Code::CredentialsRejected);
+    assert!(!format!("{failure:?}").contains("s3cr3t"), "{failure:?}");
+}
+
+#[tokio::test]
+async fn a_job_is_waited_for() {
+    let parts = r#"
+[add]
+post = "/add"
+keep = { job = "job" }
+[remove]
+post = "/remove"
+keep = { job = "job" }
+[commit]
+put = "/publish"
+keep = { job = "0" }
+[wait]
+when = "got.job"
+get = "/jobs/{{ got.job }}"
+until = "state == 'done'"
+ok = "state != 'failed'"
+every = 0.01
+within = 2
+"#;
+    let looks = AtomicUsize::new(0);
+    let vendor = Vendor::start(move |asked| match asked.line.as_str() {
+        "POST /add" => said(202, r#"{"job": 5}"#),
+        "POST /remove" => said(202, r#"{"job": 6}"#),
+        "GET /jobs/5" if looks.fetch_add(1, Ordering::SeqCst) < 2 => said(200, r#"{"state": "running"}"#),
+        "GET /jobs/5" => said(200, r#"{"state": "done"}"#),
+        "GET /jobs/6" => said(200, r#"{"state": "failed"}"#),
+        _ => said(200, ""),
+    })
+    .await;
+    let provider = vendor.provider(&page(&format!("{BARE}{parts}")));
+    provider.add("v").await.unwrap();
+    assert_eq!(vendor.lines(), ["POST /add", "GET /jobs/5", "GET /jobs/5", "GET /jobs/5", "PUT /publish"]);
+    provider.remove("v", None).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn pauses_that_a_vendor_demands() {
+    let parts = "[http]\nbase = \"{{ Base }}\"\npause = \"flood\"\n[zone]\nunlisted = true\n[add]\npost = \"/add\"\n[remove]\npost = \"/remove\"\n";
+    let vendor = Vendor::start(|_| said(200, r#"{"flood": "0.3"}"#)).await;
+    let provider = vendor.provider(&page(parts));
+    let began = Instant::now();
+    let (one, two, three) = futures::join!(provider.add("1"), provider.add("2"), provider.add("3"));
+    one.and(two).and(three).unwrap();
+    assert!(began.elapsed() >= Duration::from_millis(600), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn headers_can_be_computed_from_the_request() {
+    let parts = r#"
+[http]
+base = "{{ Base }}"
+header.Date = "{{ now | date('%Y%m%d') }}"
+header.Sign = "{{ (request.method ~ request.path ~ request.body) | hmac_sha256(Key) }}"
+query = { once = "{{ nonce }}" }
+[zone]
+unlisted = true
+[add]
+post = "/add"
+json = { v = "{{ value }}" }
+[remove]
+post = "/remove"
+"#;
+    let vendor = Vendor::start(|_| said(200, "")).await;
+    let provider = vendor.provider(&page(parts));
+    provider.add("v").await.unwrap();
+    let asked = vendor.asked().remove(0);
+    let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, b"s3cr3t-k3y");
+    let tag = aws_lc_rs::hmac::sign(&key, br#"POST/add{"v":"v"}"#);
+    let expected: String = tag.as_ref().iter().map(|octet| format!("{octet:02x}")).collect();
+    assert_eq!(asked.headers["sign"], expected);
+    assert_eq!(asked.headers["date"].len(), 8);
+    assert_eq!(asked.line.len(), "POST /add?once=".len() + 32);
+}
+
+#[tokio::test]
+async fn no_host_is_called_that_the_page_does_not_list() {
+    let parts = |host: &str| format!("{BARE}[add]\nbase = \"http://{host}\"\npost = \"/add\"\n[remove]\npost = \"/remove\"\n");
+    let vendor = Vendor::start(|_| said(200, "")).await;
+    let here = vendor.url.trim_start_matches("http://");
+    vendor.provider(&page(&parts(here))).add("v").await.unwrap();
+    let failure = vendor.provider(&page(&parts("127.0.0.2:1"))).add("v").await.unwrap_err();
+    assert_eq!(failure.code, Code::Internal);
+    // The same host by another port is listed by its name.
+    let listed = parts("localhost:1").replace("[zone]", "hosts = [\"localhost\"]\n[zone]");
+    let failure = vendor.provider(&page(&listed)).add("v").await.unwrap_err();
+    assert_eq!(failure.code, Code::ProviderUnreachable);
+}
