@@ -3,6 +3,7 @@
 //! Short commands run on one thread and read no more than they need. Start reading at [`main`].
 mod check;
 pub(crate) mod client;
+mod dns;
 mod ending;
 mod explain;
 
@@ -75,6 +76,9 @@ enum Command {
     /// Look at the configuration
     #[command(subcommand)]
     Config(check::Command),
+    /// Write, remove and check TXT records at a DNS provider, and look at the providers; needs no service and no data folder
+    #[command(subcommand)]
+    Dns(dns::Command),
     /// Say what an apply_tip_code means
     Explain(explain::Arguments),
     /// Show it all in a minute: a sandbox CA, an application, a certificate; no network, no configuration
@@ -102,6 +106,10 @@ fn run(place: &Place, command: Command) -> Result<(), CommandError> {
         Command::Demo(options) => {
             logging::start(quiet)?;
             Ok(demo::run(options)?)
+        }
+        Command::Dns(command) => {
+            logging::start(quiet)?;
+            dns::run(command)
         }
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Serve(overrides) => {

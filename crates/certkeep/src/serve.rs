@@ -7,13 +7,13 @@ mod serial;
 use std::fmt;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::Arc;
 use std::time::Duration;
 
 use certkeep_acme::AcmeIssuer;
-use certkeep_core::ports::StoreError;
+use certkeep_core::ports::{Resolver, StoreError};
 use certkeep_core::time::{Clock, SystemClock};
 use certkeep_dns::registry::{Registry, RegistryOptions};
 use certkeep_dns::resolver::{DnsResolver, InvalidOptions, ResolverOptions};
@@ -37,6 +37,8 @@ const FAREWELL: Duration = Duration::from_millis(4300);
 const CLOSING: Duration = Duration::from_millis(500);
 /// Asked where nobody else is named.
 const LOCAL_RESOLVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 53);
+/// The folder in the data folder with pages of DNS providers.
+const PAGES_FOLDER: &str = "providers.d";
 /// Threads that wait for files, name resolution and keys being made.
 const BLOCKING_THREADS: usize = 32;
 
@@ -78,7 +80,7 @@ impl Plan {
         Ok(Plan {
             store: Options { folder: folder.to_owned(), key_file: config.key_file() },
             settings: config.engine_settings()?,
-            providers: config.provider_options()?,
+            providers: RegistryOptions { pages_folder: pages_folder(folder), ..config.provider_options()? },
             resolver: config.resolver_options(),
             api_enabled: config.api.enabled,
             listen: overrides.listen.unwrap_or(config.tls.listen),
@@ -166,10 +168,12 @@ impl Service {
             None => None,
         };
         let http = plain.as_ref().zip(plan.http).map(|(listener, asked)| bind::address(listener, asked)).transpose()?;
+        let resolver: Arc<dyn Resolver> = Arc::new(resolver(plan.resolver)?);
+        let providers = RegistryOptions { resolver: Some(Arc::clone(&resolver)), ..plan.providers };
         let ports = Ports {
             store: Arc::new(store.clone()),
-            providers: Arc::new(Registry::new(plan.providers)),
-            resolver: Arc::new(resolver(plan.resolver)?),
+            providers: Arc::new(Registry::new(providers)),
+            resolver,
             issuer: Arc::new(AcmeIssuer::new(Arc::clone(&clock))),
             clock: Arc::clone(&clock),
         };
@@ -231,6 +235,11 @@ impl Service {
             tracing::warn!("the database did not close in time; nothing is lost by that");
         }
     }
+}
+
+/// The folder of the operator's own pages, where there is one.
+fn pages_folder(data: &Path) -> Option<PathBuf> {
+    Some(data.join(PAGES_FOLDER)).filter(|folder| folder.is_dir())
 }
 
 /// A resolver. Where the system names none, the machine itself is asked (resolv.conf(5)): a missing one is no reason not

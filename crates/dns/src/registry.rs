@@ -95,6 +95,18 @@ impl Registry {
         self.entry(flag).map(|(page, _)| page.as_ref())
     }
 
+    /// A page as it is written.
+    pub fn text(&self, flag: &str) -> Option<&str> {
+        let at = self.entries.binary_search_by(|entry| entry.flag.as_ref().cmp(flag)).ok()?;
+        self.entries.get(at).map(|entry| entry.text.as_ref())
+    }
+
+    /// How many HTTP requests all recipes together have sent, those that were tried again included. Drivers in Rust
+    /// speak no HTTP and count nothing.
+    pub fn requests(&self) -> u64 {
+        self.shared.client.sent()
+    }
+
     fn entry(&self, flag: &str) -> Option<&(Arc<Page>, Descriptor)> {
         let at = self.entries.binary_search_by(|entry| entry.flag.as_ref().cmp(flag)).ok()?;
         self.entries.get(at)?.read()

@@ -1,8 +1,10 @@
 //! How a command ends.
 use std::error::Error;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use certkeep_core::failure::{Code, Failure};
 use certkeep_core::ports::StoreError;
 use certkeep_engine::access::AccessError;
 use certkeep_store::OpenError;
@@ -24,6 +26,9 @@ pub enum CommandError {
     /// What is to be logged cannot be understood.
     #[error(transparent)]
     Filter(#[from] InvalidFilter),
+    /// A DNS provider, or the way to it, failed.
+    #[error("{0}\n{next}", next = .0.code.entry().next)]
+    Dns(Box<Failure>),
     /// Another client has the name.
     #[error("there is a client {0:?} already")]
     NameTaken(String),
@@ -36,12 +41,18 @@ pub enum CommandError {
     /// There is no such failure.
     #[error("no failure has the number or name {0:?}: `certkeep explain` lists them all")]
     NoFailure(String),
+    /// There is no such DNS provider.
+    #[error("there is no DNS provider {0:?}: `certkeep dns providers` lists them all")]
+    NoProvider(String),
     /// The data folder does not open.
     #[error(transparent)]
     Open(#[from] OpenError),
     /// The answer could not be written.
     #[error("the answer cannot be written")]
     Output(#[source] io::Error),
+    /// A page is wrong.
+    #[error("the page {} is wrong", .0.display())]
+    Page(PathBuf),
     /// The system failed.
     #[error("the command cannot be started")]
     Runtime(#[source] io::Error),
@@ -54,11 +65,32 @@ pub enum CommandError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What the answer on stdout says already.
+    #[error(transparent)]
+    Told(Box<CommandError>),
+    /// A file cannot be read.
+    #[error("{} cannot be read", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the machine said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl From<Failure> for CommandError {
+    fn from(failure: Failure) -> Self {
+        CommandError::Dns(Box::new(failure))
+    }
 }
 
 impl CommandError {
     /// Says it on stderr.
     pub(super) fn tell(&self) -> ExitCode {
+        if let CommandError::Told(error) = self {
+            return error.exit_code();
+        }
         let mut text = format!("certkeep: {self}");
         let mut next = self.source();
         while let Some(source) = next {
@@ -72,9 +104,16 @@ impl CommandError {
 
     fn exit_code(&self) -> ExitCode {
         match self {
-            CommandError::Config(_) | CommandError::Filter(_) | CommandError::Nameless => ExitCode::from(2),
-            CommandError::NoClient(_) | CommandError::NoFailure(_) => ExitCode::from(3),
+            CommandError::Config(_)
+            | CommandError::Filter(_)
+            | CommandError::Nameless
+            | CommandError::Page(_)
+            | CommandError::Unreadable { .. } => ExitCode::from(2),
+            CommandError::Dns(failure) if failure.code == Code::ProviderParameter => ExitCode::from(2),
+            CommandError::NoClient(_) | CommandError::NoFailure(_) | CommandError::NoProvider(_) => ExitCode::from(3),
+            CommandError::Told(error) => error.exit_code(),
             CommandError::Demo(_)
+            | CommandError::Dns(_)
             | CommandError::NameTaken(_)
             | CommandError::Open(_)
             | CommandError::Output(_)

@@ -19,6 +19,13 @@ fn help_says_what_is_committed() {
         &["client", "rotate"],
         &["config"],
         &["config", "check"],
+        &["dns"],
+        &["dns", "add"],
+        &["dns", "remove"],
+        &["dns", "check"],
+        &["dns", "providers"],
+        &["dns", "show"],
+        &["dns", "lint"],
         &["explain"],
         &["demo"],
     ];

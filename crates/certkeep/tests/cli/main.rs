@@ -10,6 +10,7 @@ mod client;
 mod config;
 mod demo;
 mod discretion;
+mod dns;
 mod help;
 mod process;
 mod serve;

@@ -1,4 +1,5 @@
 //! The HTTP client of all recipes. It is made at the first call, since reading the machine's roots takes a while.
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -30,13 +31,25 @@ pub(crate) struct Client {
     extra_roots: Vec<String>,
     proxy: Option<String>,
     made: OnceLock<Result<reqwest::Client, String>>,
+    /// Requests handed out to be sent, those that are tried again included.
+    sent: AtomicU64,
 }
 
 impl Client {
     /// A client that trusts the machine's roots (`SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured) and these, in PEM. It
     /// goes through `proxy`, or through the one that the environment names.
     pub(crate) fn new(extra_roots: Vec<String>, proxy: Option<String>) -> Client {
-        Client { extra_roots, proxy, made: OnceLock::new() }
+        Client { extra_roots, proxy, made: OnceLock::new(), sent: AtomicU64::new(0) }
+    }
+
+    /// How many requests were sent.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Counts one more request.
+    pub(crate) fn count(&self) {
+        self.sent.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The client itself, or why there is none.

@@ -105,6 +105,7 @@ impl Recipe {
             .client
             .ready()
             .map_err(|why| Trouble::lasting(judge.failure(Code::Internal).fact(format!("no HTTP client: {why}"))))?;
+        self.shared.client.count();
         let sent = client.request(request.method, request.url).headers(request.headers).body(request.body).send().await;
         let (reply, demanded) = match sent {
             Ok(response) => judge.read(response).await?,
