@@ -6,21 +6,21 @@
 //! - `tarpit`: what keeps a client that loops from slowing the others.
 //!
 //! What may not enter: a rule. Whether a call is allowed, what a value may be and what follows from it is the engine's.
-//! Start reading at [`router`], then `compat::answer`.
+//! Start reading at [`Front`], then `compat::answer`.
 mod compat;
 mod compress;
 mod envelope;
 pub mod listener;
 mod tarpit;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::Router;
-use axum::extract::{Request, State};
+use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use certkeep_core::time::Clock;
 use certkeep_engine::Engine;
-use http::{Method, StatusCode};
+use http::{Method, Request, StatusCode};
 use jiff::Timestamp;
 
 /// What certkeep tells of itself (contract §5, `system/information`).
@@ -59,20 +59,28 @@ impl Api {
     }
 }
 
-/// Everything that is served. The client's address is expected as the extension
-/// `axum::extract::ConnectInfo<SocketAddr>`.
-pub fn router(api: Api) -> Router {
-    // One fallback and no routes: the API answers every path and method below its prefix itself.
-    Router::new().fallback(front).with_state(Arc::new(api))
-}
+/// Everything that is served, at both listeners.
+///
+/// No router stands before the API: it answers every path and method below its prefix itself, and its hot path does no
+/// work that it need not.
+#[derive(Clone)]
+pub struct Front(Arc<Api>);
 
-async fn front(State(api): State<Arc<Api>>, request: Request) -> Response {
-    let path = request.uri().path();
-    if compat::is_ours(path) {
-        return compat::answer(&api, request).await;
+impl Front {
+    /// What serves this API.
+    pub fn new(api: Api) -> Front {
+        Front(Arc::new(api))
     }
-    match (path, request.method()) {
-        ("/healthz", &Method::GET | &Method::HEAD) => "ok".into_response(),
-        _ => (StatusCode::NOT_FOUND, "not found\n").into_response(),
+
+    /// Answers a request that came from this address.
+    pub async fn answer(&self, caller: IpAddr, request: Request<Body>) -> Response {
+        let path = request.uri().path();
+        if compat::is_ours(path) {
+            return compat::answer(&self.0, caller, request).await;
+        }
+        match (path, request.method()) {
+            ("/healthz", &Method::GET | &Method::HEAD) => "ok".into_response(),
+            _ => (StatusCode::NOT_FOUND, "not found\n").into_response(),
+        }
     }
 }

@@ -26,7 +26,7 @@ use tokio::task::JoinSet;
 
 use crate::config::{Config, ConfigError};
 use crate::http::listener::{self, Unpresentable};
-use crate::http::{Api, Device};
+use crate::http::{Api, Device, Front};
 
 pub use bind::BindError;
 
@@ -186,13 +186,13 @@ impl Service {
         };
         let mut api = Api::new(engine.clone(), device, clock);
         api.enabled = plan.api_enabled;
-        let router = crate::http::router(api);
+        let front = Front::new(api);
 
         let shutdown = watch::Sender::new(false);
         let mut parts = JoinSet::new();
         let served = engine.served();
         let ends = ended(shutdown.subscribe());
-        let secured = router.clone();
+        let secured = front.clone();
         parts.spawn(async move {
             listener::serve_tls(listener, secured, served, ends).await?;
             Ok(Part::Https)
@@ -200,7 +200,7 @@ impl Service {
         if let Some(plain) = plain {
             let ends = ended(shutdown.subscribe());
             parts.spawn(async move {
-                listener::serve_plain(plain, router, ends).await;
+                listener::serve_plain(plain, front, ends).await;
                 Ok(Part::Http)
             });
         }

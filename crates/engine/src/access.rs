@@ -192,19 +192,20 @@ impl Engine {
             return Err(AccessError::TokenExpired);
         }
         let digest = Digest::of(access);
+        let now = self.now();
         let remembered = &self.inner.remembered_access;
         let session = match remembered.sessions.get(&digest) {
             Some(session) => session,
             None => {
                 let read_at = remembered.generation.load(Ordering::SeqCst);
                 let session = Arc::new(self.store().session(&digest).await?.ok_or(AccessError::TokenExpired)?);
-                if session.is_live(self.now()) {
+                if session.is_live(now) {
                     remembered.remember(digest, &session, read_at);
                 }
                 session
             }
         };
-        if !session.is_live(self.now()) {
+        if !session.is_live(now) {
             remembered.sessions.remove(&digest);
             return Err(AccessError::TokenExpired);
         }

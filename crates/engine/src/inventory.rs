@@ -4,5 +4,6 @@ mod reading;
 mod writing;
 
 pub use commands::{ApplicationInput, Create, Created, Update};
+pub use reading::Entry;
 pub(crate) use reading::Remembered;
 pub use writing::{MAX_UPLOAD, UPLOAD_LIFE};

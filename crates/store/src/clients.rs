@@ -13,11 +13,10 @@ use sqlx::SqliteConnection;
 
 use crate::SqliteStore;
 use crate::error::{corrupt, unavailable};
-use crate::rows::{from_json, take_numbers, to_json, unknown};
+use crate::rows::{from_columns, from_json, take_numbers, to_json, unknown};
 
 const TABLE: &str = "clients";
 
-#[derive(sqlx::FromRow)]
 struct ClientRow {
     id: i64,
     name: String,
@@ -26,6 +25,8 @@ struct ClientRow {
     role: String,
     networks: String,
 }
+
+from_columns!(ClientRow { id, name, client_id, secret, role, networks });
 
 impl ClientRow {
     fn client(self) -> Result<(Client, Digest), StoreError> {

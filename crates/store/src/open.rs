@@ -6,16 +6,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::SqlitePool;
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{SqlStr, SqlitePool};
 
 use crate::issuances::leases;
 use crate::key_file::{self, KeyFileError};
 use crate::seal::{KeyId, Place, Sealer, SealingKey};
 use crate::{Inner, SqliteStore};
 
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+/// The schema's versions, in order: what they are called, and their statements. One that was released is never changed.
+const MIGRATIONS: [(&str, &str); 1] = [("first", include_str!("../migrations/sqlite/0001_first.sql"))];
 
 /// The database's file in the data folder.
 const DATABASE: &str = "certkeep.db";
@@ -177,9 +178,17 @@ async fn open(options: &Options, lock: Option<File>) -> Result<SqliteStore, Open
     Ok(SqliteStore(Arc::new(Inner { writer, readers: readers(&path), sealer, _lock: lock })))
 }
 
+fn migrator() -> Migrator {
+    let versions = MIGRATIONS.iter().zip(1..);
+    let versions = versions.map(|((name, statements), version)| {
+        Migration::new(version, (*name).into(), MigrationType::Simple, SqlStr::from_static(statements), false)
+    });
+    Migrator::with_migrations(versions.collect())
+}
+
 /// Brings the schema up to date and makes sure that the keys are the right ones.
 async fn prepare(options: &Options, path: &Path, writer: &SqlitePool) -> Result<Sealer, OpenError> {
-    MIGRATIONS.run(writer).await.map_err(|e| match e {
+    migrator().run(writer).await.map_err(|e| match e {
         MigrateError::VersionMissing(version) => OpenError::NewerSchema { folder: options.folder.clone(), version },
         MigrateError::Execute(e) => OpenError::Database { path: path.to_owned(), source: Box::new(e) },
         source => OpenError::Schema { path: path.to_owned(), source },

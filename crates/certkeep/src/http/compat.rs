@@ -22,18 +22,18 @@ mod upload;
 mod view;
 
 use std::any::Any;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Request};
 use axum::response::Response;
+use bytes::Bytes;
 use certkeep_core::client::ClientRole;
 use futures::FutureExt;
-use http::Extensions;
+use http::Request;
 use http::request::Parts;
 use tokio::time::Instant;
-use tracing::Instrument;
+use tracing::{Instrument, Level};
 
 use self::fields::Fields;
 use self::query::Query;
@@ -47,11 +47,11 @@ pub(super) fn is_ours(path: &str) -> bool {
 }
 
 /// Answers a request: HTTP 200 and the envelope whatever happens, a panic included.
-pub(super) async fn answer(api: &Api, request: Request) -> Response {
+pub(super) async fn answer(api: &Api, caller: IpAddr, request: Request<Body>) -> Response {
     let (parts, mut body) = request.into_parts();
     // The query holds the token: of the URI only the path is ever logged.
     let span = tracing::debug_span!("request", method = %parts.method, path = parts.uri.path());
-    let octets = checked(api, &parts, &mut body).instrument(span).await;
+    let octets = checked(api, caller, &parts, &mut body).instrument(span).await;
     if !hyper::body::Body::is_end_stream(&body) {
         body::drain(&mut body).await;
     }
@@ -59,16 +59,15 @@ pub(super) async fn answer(api: &Api, request: Request) -> Response {
 }
 
 /// The answer's octets, once its kind is logged; a caller that keeps failing waits for them.
-async fn checked(api: &Api, parts: &Parts, body: &mut Body) -> Vec<u8> {
-    let started = Instant::now();
-    let caller = caller(&parts.extensions);
+async fn checked(api: &Api, caller: IpAddr, parts: &Parts, body: &mut Body) -> Bytes {
+    let started = tracing::enabled!(Level::DEBUG).then(Instant::now);
     let endpoint =
         if api.enabled { route::endpoint(&parts.method, parts.uri.path()) } else { Err(Refused::new(ErrCode::ApiUnavailable)) };
     let serving = async {
         match endpoint? {
             Endpoint::CertificateGet => certificates::get(api, caller, parts).await,
             // Boxed, so that the future of the hot path stays small.
-            endpoint => Box::pin(serve(api, caller, endpoint, parts, body)).await,
+            endpoint => Box::pin(serve(api, caller, endpoint, parts, body)).await.map(Bytes::from),
         }
     };
     let served = AssertUnwindSafe(serving).catch_unwind().await;
@@ -91,7 +90,7 @@ async fn checked(api: &Api, parts: &Parts, body: &mut Body) -> Vec<u8> {
     if is_failed_token_call(&refused, parts) {
         api.tarpit.hold(caller).await;
     }
-    refused.to_body()
+    refused.to_body().into()
 }
 
 /// What every endpoint but the token ones needs: a live token, a permitted address, a role that may.
@@ -112,7 +111,7 @@ async fn serve(api: &Api, caller: IpAddr, endpoint: Endpoint, parts: &Parts, bod
     match endpoint {
         Endpoint::CertificateCreate => certificates::create(api, members(body).await?).await,
         Endpoint::CertificateDelete => certificates::delete(api, query(parts)).await,
-        Endpoint::CertificateGet => certificates::get(api, caller, parts).await,
+        Endpoint::CertificateGet => certificates::get(api, caller, parts).await.map(Vec::from),
         Endpoint::CertificateList => certificates::list(api, query(parts)).await,
         Endpoint::CertificateQuery => certificates::query(api, query(parts)).await,
         Endpoint::CertificateUpdate => certificates::update(api, members(body).await?).await,
@@ -141,14 +140,8 @@ fn is_failed_token_call(refused: &Refused, parts: &Parts) -> bool {
     refused.code() == ErrCode::TokenExpired || about_tokens()
 }
 
-/// Where the request came from; the unspecified address where nobody said.
-fn caller(extensions: &Extensions) -> IpAddr {
-    let info = extensions.get::<ConnectInfo<SocketAddr>>();
-    info.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(address)| address.ip())
-}
-
-fn micros(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
+fn micros(since: Option<Instant>) -> Option<u64> {
+    since.map(|since| u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX))
 }
 
 /// What a panic said.

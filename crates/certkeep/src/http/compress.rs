@@ -2,6 +2,7 @@
 use std::io::Write;
 
 use axum::response::Response;
+use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, VARY};
@@ -15,7 +16,7 @@ const WORTH_IT: usize = 1024;
 const TAKES_LONG: usize = 64 << 10;
 
 /// The answer, compressed where the request asks for it and the size pays.
-pub(super) async fn response(request: &HeaderMap, octets: Vec<u8>) -> Response {
+pub(super) async fn response(request: &HeaderMap, octets: Bytes) -> Response {
     if octets.len() < WORTH_IT {
         return envelope::response(octets);
     }
@@ -24,19 +25,13 @@ pub(super) async fn response(request: &HeaderMap, octets: Vec<u8>) -> Response {
     } else if octets.len() < TAKES_LONG {
         gzip(&octets)
     } else {
-        let shared = bytes::Bytes::from(octets);
-        let given = shared.clone();
-        let compressed = tokio::task::spawn_blocking(move || gzip(&given)).await.ok().flatten();
-        return finished(compressed, shared);
+        let given = octets.clone();
+        tokio::task::spawn_blocking(move || gzip(&given)).await.ok().flatten()
     };
-    finished(compressed, octets)
-}
-
-fn finished(compressed: Option<Vec<u8>>, plain: impl Into<axum::body::Body>) -> Response {
     let is_compressed = compressed.is_some();
     let mut response = match compressed {
         Some(compressed) => envelope::response(compressed),
-        None => envelope::response(plain),
+        None => envelope::response(octets),
     };
     let headers = response.headers_mut();
     headers.insert(VARY, HeaderValue::from_static("accept-encoding"));

@@ -5,31 +5,36 @@
 mod certificate;
 mod crowd;
 mod lively;
+mod patient;
 mod stream;
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
-use axum::extract::ConnectInfo;
+use axum::response::Response;
 use certkeep_engine::webserver::Served;
+use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
-use tower::Service;
 
 use self::certificate::Presented;
 pub use self::certificate::Unpresentable;
 use self::crowd::Crowd;
 use self::lively::Lively;
+use self::patient::{Patient, Wait};
 use self::stream::Answering;
+use super::Front;
 
 /// How long a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -52,21 +57,21 @@ const BREATH: Duration = Duration::from_millis(50);
 /// The first certificate cannot be presented.
 pub async fn serve_tls(
     listener: TcpListener,
-    router: Router,
+    front: Front,
     served: watch::Receiver<Served>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), Unpresentable> {
     let presented = Presented::new(served)?;
     let connection = move |stream, peer, watcher| {
         let acceptor = TlsAcceptor::from(presented.current());
-        let router = router.clone();
+        let front = front.clone();
         async move {
             let handshake = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream));
             match handshake.await {
                 Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
-                    speak_http2(TokioIo::new(Lively::new(stream, SILENCE)), router, peer, watcher).await;
+                    speak_http2(TokioIo::new(Lively::new(stream, SILENCE)), front, peer, watcher).await;
                 }
-                Ok(Ok(stream)) => speak_http1(TokioIo::new(Answering::new(stream)), router, peer, watcher).await,
+                Ok(Ok(stream)) => speak_http1(stream, front, peer, watcher).await,
                 Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS handshake"),
                 Err(_) => tracing::debug!(%peer, "TLS handshake not in time"),
             }
@@ -77,9 +82,8 @@ pub async fn serve_tls(
 }
 
 /// Serves plain HTTP until `shutdown` is ready, then lets running calls end, for a few seconds.
-pub async fn serve_plain(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) {
-    let connection =
-        move |stream, peer, watcher| speak_http1(TokioIo::new(Answering::new(stream)), router.clone(), peer, watcher);
+pub async fn serve_plain(listener: TcpListener, front: Front, shutdown: impl Future<Output = ()>) {
+    let connection = move |stream, peer, watcher| speak_http1(stream, front.clone(), peer, watcher);
     accept(listener, shutdown, connection).await;
 }
 
@@ -122,37 +126,45 @@ where
     }
 }
 
-async fn speak_http1<S>(io: TokioIo<S>, router: Router, peer: SocketAddr, watcher: Watcher)
+async fn speak_http1<S>(stream: S, front: Front, peer: SocketAddr, watcher: Watcher)
 where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
+    let wait = Wait::new(HEAD);
+    let io = TokioIo::new(Answering::new(Patient::new(stream, Arc::clone(&wait))));
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD);
-    let connection = builder.serve_connection(io, service_fn(move |request| call(&router, peer, request)));
-    if let Err(error) = watcher.watch(connection).await {
+    // The wait for a request's head is bounded by `Patient`, whose timer costs nothing at each request. One buffer for head
+    // and body, since nearly all answers are small.
+    builder.header_read_timeout(None).writev(false);
+    let service = service_fn(move |request| {
+        wait.end();
+        let (front, wait) = (front.clone(), Arc::clone(&wait));
+        async move {
+            let answer = call(&front, peer, request).await;
+            wait.begin();
+            answer
+        }
+    });
+    if let Err(error) = watcher.watch(builder.serve_connection(io, service)).await {
         tracing::debug!(%peer, %error, "connection broke off");
     }
 }
 
-async fn speak_http2<S>(io: TokioIo<S>, router: Router, peer: SocketAddr, watcher: Watcher)
+async fn speak_http2<S>(io: TokioIo<S>, front: Front, peer: SocketAddr, watcher: Watcher)
 where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder.timer(TokioTimer::new()).keep_alive_interval(HEAD).keep_alive_timeout(HANDSHAKE).max_concurrent_streams(STREAMS);
-    let connection = builder.serve_connection(io, service_fn(move |request| call(&router, peer, request)));
-    if let Err(error) = watcher.watch(connection).await {
+    let service = service_fn(move |request| {
+        let front = front.clone();
+        async move { call(&front, peer, request).await }
+    });
+    if let Err(error) = watcher.watch(builder.serve_connection(io, service)).await {
         tracing::debug!(%peer, %error, "connection broke off");
     }
 }
 
-fn call(
-    router: &Router,
-    peer: SocketAddr,
-    request: http::Request<Incoming>,
-) -> impl Future<Output = Result<axum::response::Response, std::convert::Infallible>> + Send + 'static + use<> {
-    let mut request = request.map(Body::new);
-    request.extensions_mut().insert(ConnectInfo(peer));
-    // A router is always ready.
-    router.clone().call(request)
+async fn call(front: &Front, peer: SocketAddr, request: Request<Incoming>) -> Result<Response, Infallible> {
+    Ok(front.answer(peer.ip(), request.map(Body::new)).await)
 }

@@ -12,7 +12,7 @@ use certkeep_core::ports::{CertificateAuthority, Issuances, Propagation};
 use certkeep_core::renewal::Policy;
 use certkeep_dns::registry::{Registry, RegistryOptions};
 use certkeep_dns::resolver::{Authoritative, DnsResolver, ResolverOptions};
-use certkeep_engine::inventory::{ApplicationInput, Create};
+use certkeep_engine::inventory::{ApplicationInput, Create, Entry};
 use certkeep_engine::{Engine, Ports, Settings};
 use certkeep_sandbox::{Options, Sandbox};
 use certkeep_store::SqliteStore;
@@ -140,7 +140,7 @@ impl Running {
     }
 
     /// The entry once it is no longer `issuing`.
-    pub(crate) async fn settled(&self, id: CertificateId) -> Arc<Certificate> {
+    pub(crate) async fn settled(&self, id: CertificateId) -> Arc<Entry> {
         eventually(PATIENCE, "the end of the issuance", || async {
             let entry = self.engine.certificate(id).await.expect("the entry is there");
             (server(&entry).status != ApplyStatus::Issuing).then_some(entry)
@@ -149,7 +149,7 @@ impl Running {
     }
 
     /// The entry once a certificate was issued.
-    pub(crate) async fn issued(&self, id: CertificateId) -> Arc<Certificate> {
+    pub(crate) async fn issued(&self, id: CertificateId) -> Arc<Entry> {
         let entry = self.settled(id).await;
         let failure = self.store.last_failure(id).await.expect("the store answers");
         assert_eq!(server(&entry).status, ApplyStatus::IssuanceSuccess, "{failure:?}");

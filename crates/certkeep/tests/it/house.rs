@@ -3,10 +3,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
-use axum::extract::ConnectInfo;
-use certkeep::http::{Api, Device, listener, router};
+use certkeep::http::{Api, Device, Front, listener};
 use certkeep_core::client::{ClientRole, Digest};
 use certkeep_core::failure::Code;
 use certkeep_core::material::KeyType;
@@ -23,7 +21,6 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::{OnceCell, watch};
 use tokio::task::JoinHandle;
-use tower::ServiceExt;
 
 use crate::call::{Answer, Call, HERE};
 use crate::fakes::{FakeCa, FakeProviders, Quiet, TestClock};
@@ -41,7 +38,7 @@ pub(crate) struct Plan {
 
 enum Way {
     Https { address: SocketAddr, tls: Box<rustls::ClientConfig>, client: reqwest::Client },
-    Router,
+    Direct,
 }
 
 pub(crate) struct House {
@@ -50,7 +47,7 @@ pub(crate) struct House {
     pub(crate) store: SqliteStore,
     /// What the CA fails with, if it is to.
     pub(crate) ca_failure: Arc<Mutex<Option<Code>>>,
-    router: Router,
+    front: Front,
     way: Way,
     token: OnceCell<String>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -59,7 +56,7 @@ pub(crate) struct House {
 }
 
 impl House {
-    pub(crate) async fn by_router() -> House {
+    pub(crate) async fn directly() -> House {
         House::build(Plan::default()).await
     }
 
@@ -72,7 +69,7 @@ impl House {
         let house = House::build(plan).await;
         match self.way {
             Way::Https { .. } => house.behind_https().await,
-            Way::Router => house,
+            Way::Direct => house,
         }
     }
 
@@ -90,7 +87,7 @@ impl House {
         let house = House::on(Arc::clone(&self.folder), self.clock.clone(), Plan::default()).await;
         match self.way {
             Way::Https { .. } => house.behind_https().await,
-            Way::Router => house,
+            Way::Direct => house,
         }
     }
 
@@ -135,8 +132,8 @@ impl House {
             engine,
             store,
             ca_failure,
-            router: router(api),
-            way: Way::Router,
+            front: Front::new(api),
+            way: Way::Direct,
             token: OnceCell::new(),
             tasks: Mutex::default(),
             stop: watch::Sender::new(false),
@@ -147,12 +144,12 @@ impl House {
     async fn behind_https(mut self) -> House {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (router, served, mut stop) = (self.router.clone(), self.engine.served(), self.stop.subscribe());
+        let (front, served, mut stop) = (self.front.clone(), self.engine.served(), self.stop.subscribe());
         let serving = tokio::spawn(async move {
             let stopped = async move {
                 let _ = stop.wait_for(|stop| *stop).await;
             };
-            listener::serve_tls(listener, router, served, stopped).await.unwrap();
+            listener::serve_tls(listener, front, served, stopped).await.unwrap();
         });
         self.tasks.lock().unwrap().push(serving);
         let tls = self.tls(&[b"http/1.1"]);
@@ -176,7 +173,7 @@ impl House {
     pub(crate) fn address(&self) -> SocketAddr {
         match &self.way {
             Way::Https { address, .. } => *address,
-            Way::Router => panic!("this house has no listener"),
+            Way::Direct => panic!("this house has no listener"),
         }
     }
 
@@ -187,8 +184,8 @@ impl House {
     }
 
     /// What the house serves, without a listener.
-    pub(crate) fn router(&self) -> Router {
-        self.router.clone()
+    pub(crate) fn front(&self) -> Front {
+        self.front.clone()
     }
 
     pub(crate) async fn add_client(&self, name: &str, (id, secret): (&str, &str), role: ClientRole, networks: &[&str]) {
@@ -203,10 +200,8 @@ impl House {
         let mut request = request.body(call.body).unwrap();
         *request.headers_mut() = call.headers;
         match &self.way {
-            Way::Router => {
-                let mut request = request.map(Body::from);
-                request.extensions_mut().insert(ConnectInfo(SocketAddr::new(from, 1)));
-                let response = self.router.clone().oneshot(request).await.unwrap();
+            Way::Direct => {
+                let response = self.front.answer(from, request.map(Body::from)).await;
                 let (head, body) = response.into_parts();
                 Answer::new(head.status.as_u16(), head.headers, &body.collect().await.unwrap().to_bytes())
             }

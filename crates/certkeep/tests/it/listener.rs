@@ -176,14 +176,14 @@ async fn an_oversize_body_after_expect_continue_is_answered() {
 /// Plain HTTP is served where it is configured, and ends while a connection stands idle.
 #[tokio::test]
 async fn plain_http_is_served_and_ends_within_seconds() {
-    let house = House::by_router().await;
+    let house = House::directly().await;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address: SocketAddr = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let stopped = async move {
         let _ = stopped.await;
     };
-    let serving = tokio::spawn(listener::serve_plain(listener, house.router(), stopped));
+    let serving = tokio::spawn(listener::serve_plain(listener, house.front(), stopped));
     let mut idle = TcpStream::connect(address).await.unwrap();
     let request = b"GET /openapi/v1.0/certificate/list HTTP/1.1\r\nhost: x\r\n\r\n";
     exchange(&mut idle, request).await;

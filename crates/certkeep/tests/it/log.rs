@@ -51,7 +51,7 @@ impl<'a> MakeWriter<'a> for Log {
 async fn no_token_secret_or_parameter_is_logged_even_at_trace() {
     let log = Log::default();
     let _listening = log.listen("certkeep=trace,certkeep_core=trace,certkeep_engine=trace,certkeep_store=trace");
-    let house = House::by_router().await;
+    let house = House::directly().await;
     let answer = house.login(ADMIN).await;
     let (access, refresh) = (answer.text_of("access_token"), answer.text_of("refresh_token"));
     let mut create = application("docs.example.com");
@@ -86,7 +86,7 @@ async fn no_token_secret_or_parameter_is_logged_even_at_trace() {
 async fn wrong_calls_leave_nothing_in_the_log_or_on_the_disk() {
     let log = Log::default();
     let _listening = log.listen("info");
-    let house = House::by_router().await;
+    let house = House::directly().await;
     let (logged, stored) = (log.text().len(), house.stored().len());
     let (wrong, unknown) = (json!({"refresh": "x"}), json!({"refresh_token": "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef"}));
     for from in 1..=40 {

@@ -35,8 +35,8 @@ macro_rules! contract {
             async fn sentence($house: &House) $body
 
             #[tokio::test]
-            async fn by_router() {
-                sentence(&House::by_router().await).await;
+            async fn directly() {
+                sentence(&House::directly().await).await;
             }
 
             #[tokio::test]

@@ -1,6 +1,8 @@
 //! Reading the inventory: the hot path.
-use std::sync::Arc;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use certkeep_core::certificate::{Certificate, CertificateId, ListQuery, Page};
 use quick_cache::sync::Cache;
 
@@ -10,8 +12,24 @@ use crate::error::UseCaseError;
 /// Most entries that are remembered; further ones are read from the store at each call.
 const REMEMBERED: usize = 20_000;
 
+/// An entry as last read.
+pub struct Entry {
+    /// The entry.
+    pub certificate: Certificate,
+    /// What an edge made of it, to be made once.
+    pub shown: OnceLock<Bytes>,
+}
+
+impl Deref for Entry {
+    type Target = Certificate;
+
+    fn deref(&self) -> &Certificate {
+        &self.certificate
+    }
+}
+
 /// Entries as last read; each is forgotten when it changes.
-pub(crate) struct Remembered(Cache<CertificateId, Arc<Certificate>>);
+pub(crate) struct Remembered(Cache<CertificateId, Arc<Entry>>);
 
 impl Default for Remembered {
     fn default() -> Self {
@@ -34,7 +52,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`UseCaseError::NotFound`], or the store's.
-    pub async fn certificate(&self, id: CertificateId) -> Result<Arc<Certificate>, UseCaseError> {
+    pub async fn certificate(&self, id: CertificateId) -> Result<Arc<Entry>, UseCaseError> {
         if let Some(entry) = self.inner.remembered_certificates.0.get(&id) {
             return Ok(entry);
         }
@@ -43,7 +61,8 @@ impl Engine {
         match self.inner.remembered_certificates.0.get_value_or_guard_async(&id).await {
             Ok(entry) => Ok(entry),
             Err(guard) => {
-                let entry = Arc::new(self.store().certificate(id).await?.ok_or(UseCaseError::NotFound)?);
+                let certificate = self.store().certificate(id).await?.ok_or(UseCaseError::NotFound)?;
+                let entry = Arc::new(Entry { certificate, shown: OnceLock::new() });
                 let _ = guard.insert(Arc::clone(&entry));
                 Ok(entry)
             }

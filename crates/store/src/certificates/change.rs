@@ -9,7 +9,7 @@ use super::row::{ApplicationColumns, TABLE, origin_word, status_word};
 use super::versions::hold;
 use crate::SqliteStore;
 use crate::error::unavailable;
-use crate::rows::take_numbers;
+use crate::rows::{from_columns, take_numbers};
 use crate::uploads::use_up;
 
 /// Whether an entry other than `id` has this name.
@@ -106,7 +106,6 @@ pub(super) async fn create(store: &SqliteStore, new: &NewCertificate) -> Result<
 }
 
 /// What of an entry a change may touch.
-#[derive(sqlx::FromRow)]
 struct Present {
     name: String,
     kind: String,
@@ -114,10 +113,11 @@ struct Present {
     current_version: Option<i64>,
     origin: Option<String>,
     status: Option<String>,
-    #[sqlx(flatten)]
     application: ApplicationColumns,
     next_issuance_at: Option<i64>,
 }
+
+from_columns!(Present { name, kind, issue_to, current_version, origin, status, next_issuance_at; application });
 
 async fn present(db: &mut SqliteConnection, id: i64) -> Result<Option<Present>, sqlx::Error> {
     sqlx::query_as(

@@ -6,7 +6,7 @@ use certkeep_core::ports::StoreError;
 use certkeep_core::renewal::Validity;
 
 use crate::error::corrupt;
-use crate::rows::{from_json, instant, kind, to_json, unknown};
+use crate::rows::{from_columns, from_json, instant, kind, to_json, unknown};
 use crate::seal::{Place, Sealer};
 
 /// The table.
@@ -25,7 +25,6 @@ macro_rules! select_certificates {
 pub(crate) use select_certificates;
 
 /// What an entry is made of.
-#[derive(sqlx::FromRow)]
 pub(crate) struct CertificateRow {
     id: i64,
     name: String,
@@ -35,10 +34,11 @@ pub(crate) struct CertificateRow {
     not_after: Option<i64>,
     origin: Option<String>,
     status: Option<String>,
-    #[sqlx(flatten)]
     application: ApplicationColumns,
     failure_code: Option<i64>,
 }
+
+from_columns!(CertificateRow { id, name, kind, held_issue_to, not_before, not_after, origin, status, failure_code; application });
 
 impl CertificateRow {
     /// The entry, its parameters opened.
@@ -74,12 +74,14 @@ fn code(id: i64, number: i64) -> Result<Code, StoreError> {
 }
 
 /// The application of an entry as three columns, all there or none.
-#[derive(Default, sqlx::FromRow)]
+#[derive(Default)]
 pub(crate) struct ApplicationColumns {
     pub(crate) names: Option<String>,
     pub(crate) dns_provider: Option<String>,
     pub(crate) sealed_auth: Option<Vec<u8>>,
 }
+
+from_columns!(ApplicationColumns { names, dns_provider, sealed_auth });
 
 fn auth(row: &str) -> Place<'_> {
     Place { table: TABLE, column: "sealed_auth", row }

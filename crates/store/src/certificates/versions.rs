@@ -5,7 +5,7 @@ use certkeep_core::renewal::Validity;
 use sqlx::SqliteConnection;
 
 use crate::error::{corrupt, unavailable};
-use crate::rows::{chain, chain_octets, instant, take_numbers};
+use crate::rows::{chain, chain_octets, from_columns, instant, take_numbers};
 use crate::seal::{Place, Sealer};
 
 const TABLE: &str = "versions";
@@ -14,7 +14,6 @@ fn key(row: &str) -> Place<'_> {
     Place { table: TABLE, column: "sealed_key", row }
 }
 
-#[derive(sqlx::FromRow)]
 pub(crate) struct VersionRow {
     id: i64,
     chain: Vec<u8>,
@@ -23,6 +22,8 @@ pub(crate) struct VersionRow {
     not_before: i64,
     not_after: i64,
 }
+
+from_columns!(VersionRow { id, chain, sealed_key, issue_to, not_before, not_after });
 
 impl VersionRow {
     /// The version, its key opened.

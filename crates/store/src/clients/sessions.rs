@@ -10,7 +10,7 @@ use sqlx::SqliteConnection;
 use super::ClientRow;
 use crate::SqliteStore;
 use crate::error::unavailable;
-use crate::rows::{instant, take_numbers};
+use crate::rows::{from_columns, instant, take_numbers};
 
 /// The grace, and the step from the last instant of life to the first without it.
 const GRACE: i64 = EXPIRY_GRACE.as_secs() * 1_000_000;
@@ -73,13 +73,13 @@ pub(super) async fn open(
     Ok(Opening::Opened)
 }
 
-#[derive(sqlx::FromRow)]
 struct SessionRow {
-    #[sqlx(flatten)]
     client: ClientRow,
     access_ends: i64,
     dies_at: Option<i64>,
 }
+
+from_columns!(SessionRow { access_ends, dies_at; client });
 
 pub(super) async fn session(store: &SqliteStore, access: &Digest) -> Result<Option<Session>, StoreError> {
     let row: Option<SessionRow> = sqlx::query_as(
@@ -98,14 +98,14 @@ pub(super) async fn session(store: &SqliteStore, access: &Digest) -> Result<Opti
     Ok(Some(Session { client, ends }))
 }
 
-#[derive(sqlx::FromRow)]
 struct Rotating {
-    #[sqlx(flatten)]
     client: ClientRow,
     session_id: i64,
     /// Whether the session's current access token is live, and so counted.
     is_counted: bool,
 }
+
+from_columns!(Rotating { session_id, is_counted; client });
 
 /// The pair that is current now dies after the grace, whether it is the one that is rotated or its successor.
 pub(super) async fn rotate(

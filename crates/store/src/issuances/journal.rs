@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::leases::held;
 use crate::SqliteStore;
 use crate::error::{corrupt, unavailable};
-use crate::rows::{from_json, take_numbers, to_json};
+use crate::rows::{from_columns, from_json, take_numbers, to_json};
 use crate::seal::{Place, Sealer};
 
 const TABLE: &str = "challenge_records";
@@ -29,7 +29,6 @@ macro_rules! select_records {
     };
 }
 
-#[derive(sqlx::FromRow)]
 struct RecordRow {
     id: i64,
     issuance_id: i64,
@@ -43,6 +42,20 @@ struct RecordRow {
     handle: Option<String>,
     failed_removals: i64,
 }
+
+from_columns!(RecordRow {
+    id,
+    issuance_id,
+    authorization_url,
+    challenge_url,
+    record_name,
+    record_value,
+    zone,
+    dns_provider,
+    sealed_auth,
+    handle,
+    failed_removals
+});
 
 impl RecordRow {
     fn record(self, sealer: &Sealer) -> Result<ChallengeRecord, StoreError> {

@@ -10,7 +10,7 @@ use sqlx::SqliteConnection;
 use crate::SqliteStore;
 use crate::certificates::row::ApplicationColumns;
 use crate::error::{corrupt, unavailable};
-use crate::rows::{chain, chain_octets, from_json, instant, take_numbers, to_json, unknown};
+use crate::rows::{chain, chain_octets, from_columns, from_json, instant, take_numbers, to_json, unknown};
 use crate::seal::{Place, Sealer};
 
 pub(super) const TABLE: &str = "issuances";
@@ -36,12 +36,12 @@ fn key(row: &str) -> Place<'_> {
     Place { table: TABLE, column: "sealed_key", row }
 }
 
-#[derive(sqlx::FromRow)]
 struct DueRow {
     id: i64,
-    #[sqlx(flatten)]
     application: ApplicationColumns,
 }
+
+from_columns!(DueRow { id; application });
 
 pub(super) async fn start_due(store: &SqliteStore, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
     let doing = unavailable("begin issuances");
@@ -120,7 +120,6 @@ async fn give_up(db: &mut SqliteConnection, certificate: i64, failure: &Failure)
     Ok(())
 }
 
-#[derive(sqlx::FromRow)]
 struct IssuanceRow {
     id: i64,
     certificate_id: i64,
@@ -135,6 +134,21 @@ struct IssuanceRow {
     started_at: i64,
     fence: i64,
 }
+
+from_columns!(IssuanceRow {
+    id,
+    certificate_id,
+    step,
+    sealed_application,
+    sealed_key,
+    directory,
+    order_url,
+    csr,
+    chain,
+    failure,
+    started_at,
+    fence
+});
 
 impl IssuanceRow {
     fn lease(self, sealer: &Sealer) -> Result<Lease, StoreError> {
