@@ -5,6 +5,7 @@
     clippy::unwrap_used,
     reason = "fixtures stand outside the test functions that clippy recognises"
 )]
+mod catalogue;
 mod fixture;
 mod forms;
 mod hostile;

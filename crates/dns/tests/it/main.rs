@@ -1,4 +1,5 @@
 //! Everything of this crate that needs a peer: a simulated vendor, a name server, a router of questions.
+mod list;
 mod recipes;
 mod resolver;
 mod rfc2136;
