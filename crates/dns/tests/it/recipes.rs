@@ -6,6 +6,7 @@ mod sessions;
 mod sets;
 mod signatures;
 mod styles;
+mod tls;
 mod vendor;
 
 use std::collections::HashSet;
