@@ -1,5 +1,6 @@
 //! Ways into an account besides the one that the scenario takes.
 use certkeep_core::failure::Code;
+use certkeep_core::issuance::Zone;
 
 use super::bench::{Bench, NAME, record};
 
@@ -56,4 +57,11 @@ async fn cpanel_by_the_servers_own_api() {
     };
     let bench = serves("cpanel", of_server).await;
     assert!(bench.vendor.requests().iter().all(|seen| seen.target.starts_with("/json-api/")));
+
+    let mut parameters = bench.vendor.parameters();
+    of_server(&bench, &mut parameters);
+    let record = record("_acme-challenge.example.org", 1);
+    let zone = Zone { name: "example.org".to_owned(), saved: serde_json::Value::Null };
+    let failure = bench.try_provider(&parameters).unwrap().add(&zone, &record).await.unwrap_err();
+    assert_eq!(failure.code, Code::ZoneNotFound, "{failure:?}");
 }
