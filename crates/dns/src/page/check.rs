@@ -1,7 +1,9 @@
 //! What the types of a page cannot say: that its parts fit together and its templates only use what there is.
+mod set;
+
 use std::collections::{BTreeMap, HashSet};
 
-use super::{Body, Call, Http, Page, Set, Tls};
+use super::{Body, Call, Http, Page, Tls};
 use crate::recipe::template;
 
 /// What every call about a record knows besides the parameters.
@@ -179,33 +181,6 @@ impl Checker<'_> {
         if let Some(wait) = &page.wait {
             self.call("wait", "wait", wait, RECORD);
             self.wants("wait.until", wait.until.as_ref());
-        }
-    }
-
-    fn set(&mut self, set: &Set) {
-        self.call("set.read", "set.read", &set.read, &[RECORD, &["page", "cursor", "element"]].concat());
-        self.wants("set.read.each", set.read.each.as_ref());
-        self.answered("set.entries", set.entries.as_deref());
-        if set.entries.is_none() && !set.read.only.is_empty() {
-            self.wrong("set.read.where", "would lose the other entries: mine tells ours from them");
-        }
-        self.answered("set.value", Some(&set.value));
-        self.answered("set.ttl", set.ttl.as_deref());
-        for (key, source) in &set.mine {
-            self.answered("set.mine", Some(key));
-            self.template(&format!("set.mine.{key}"), source, RECORD);
-        }
-        self.body("set.entry", &set.entry, &[RECORD, &["ttl"]].concat());
-        let known = [RECORD, &["entries", "before", "added", "removed", "ttl", "set"]].concat();
-        for (field, call) in [
-            ("set.write", Some(&set.write)),
-            ("set.add", set.add.as_ref()),
-            ("set.create", set.create.as_ref()),
-            ("set.clear", set.clear.as_ref()),
-        ] {
-            if let Some(call) = call {
-                self.call(field, field, call, &known);
-            }
         }
     }
 
