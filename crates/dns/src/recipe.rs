@@ -127,7 +127,15 @@ impl Recipe {
             scope = scope.with_json("session", &serde_json::Map::new());
         }
         let client = match tls::Own::of(&http.tls, &scope).map_err(|error| refused(blank.blank(&error.to_string())))? {
-            Some(own) => Some(shared.client.own(own).map_err(|error| refused(blank.blank(&error)))?),
+            Some(own) => {
+                if own.is_unverified() {
+                    tracing::warn!(
+                        flag = page.flag,
+                        "any certificate of the provider's server is taken: its parameters ask for that"
+                    );
+                }
+                Some(shared.client.own(own).map_err(|error| refused(blank.blank(&error)))?)
+            }
             None => None,
         };
         let hosts = http.hosts.iter().map(|host| template::text(host, &scope));

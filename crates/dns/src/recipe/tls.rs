@@ -77,6 +77,11 @@ impl Own {
         Ok((!usual).then_some(own))
     }
 
+    /// Whether the server need not prove who it is.
+    pub(super) fn is_unverified(&self) -> bool {
+        self.unverified
+    }
+
     /// How connections are made; `usual` are the roots where there are none of the page's own.
     ///
     /// # Errors
