@@ -121,7 +121,7 @@ pub enum Driver {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Http {
-    /// The address in front of every path. No other host is ever called but those of `hosts`.
+    /// The address in front of every path; the session may tell it. No other host is ever called but those of `hosts`.
     pub base: String,
     /// Hosts that calls may name besides: templates over the parameters, `*.` at the beginning for all below.
     #[serde(default)]
@@ -153,6 +153,23 @@ pub struct Http {
     pub delay: f64,
     /// An expression over every answer: how many seconds the vendor demands before the next call.
     pub pause: Option<String>,
+    /// What differs in TLS from what all pages have.
+    #[serde(default)]
+    pub tls: Tls,
+}
+
+/// Certificates of the user's own, all over the parameters; what comes out empty does not differ.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// A template: the certificate that the client shows, in PEM.
+    pub cert: Option<String>,
+    /// A template: its key, in PEM.
+    pub key: Option<String>,
+    /// A template: the authorities that are trusted in the place of the usual ones, in PEM.
+    pub roots: Option<String>,
+    /// An expression that is true where any certificate is taken. Whoever is in between then reads and changes all.
+    pub danger_unverified: Option<String>,
 }
 
 /// A signature and its key.
@@ -193,6 +210,8 @@ pub struct Fails {
 pub enum Body {
     /// Nothing that matters.
     Any,
+    /// A web page, as text: the vendor's if `ok` is true of it or `[errors]` knows its words.
+    Html,
     /// JSON, or nothing at all.
     #[default]
     Json,
@@ -210,8 +229,9 @@ pub enum Body {
 pub struct Set {
     /// Reads the set; no element, or an answer that nothing is there, is an empty set.
     pub read: Call,
-    /// An expression over the set: the list of its entries.
-    pub entries: String,
+    /// An expression over the set: the list of its entries. Where it is left out they are what `read` lists, all pages
+    /// together.
+    pub entries: Option<String>,
     /// Expressions over an entry and what they have to equal, where the set holds entries of other names and types, as
     /// a whole zone does.
     #[serde(default)]
@@ -222,8 +242,10 @@ pub struct Set {
     pub value: String,
     /// An expression over the set: its TTL, which is kept.
     pub ttl: Option<String>,
-    /// Writes the set, with `entries`, `before`, `ttl`, and what `read` kept as `set`.
+    /// Writes the set, with `entries`, `before`, `added`, `removed`, `ttl`, and what `read` kept as `set`.
     pub write: Call,
+    /// Puts the new entry into the set, where that is another call.
+    pub add: Option<Call>,
     /// Writes a set that is not there yet, where that is another call.
     pub create: Option<Call>,
     /// Deletes the set when no entry is left, where that is another call.

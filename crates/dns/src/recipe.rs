@@ -3,6 +3,7 @@
 //! It owns what is the same for every vendor: one writer per zone, other values at the same name, exactly ours
 //! removed, tries and pauses, and no secret in what is told. `exchange` makes one call, `answer` and `classify`
 //! judge what came back, `steps` puts calls together.
+mod address;
 mod answer;
 mod blank;
 mod classify;
@@ -16,6 +17,7 @@ mod session;
 mod sets;
 mod steps;
 pub(crate) mod template;
+mod tls;
 mod txt;
 mod xml;
 mod zone;
@@ -62,16 +64,18 @@ pub(crate) struct Recipe {
     page: Arc<Page>,
     shared: Arc<Shared>,
     account: Account,
-    /// Where calls go.
-    endpoint: Endpoint,
-    /// Where the page has them go.
+    /// Where calls go, or the login where `roaming`.
     real: Endpoint,
+    /// Whether it is the session that tells where calls go.
+    roaming: bool,
     /// What stands in for the vendor's servers.
     elsewhere: Option<Endpoint>,
     /// Hosts that calls may name besides.
     hosts: Vec<String>,
-    /// Where `endpoint` is, for evidence.
+    /// Where `real` is, or what stands in for it, for evidence.
     server: String,
+    /// Where TLS is not as usual.
+    client: Option<reqwest::Client>,
     /// The parameters, for templates.
     scope: Scope,
     /// The headers of every call.
@@ -100,7 +104,7 @@ impl Recipe {
         shared: Arc<Shared>,
         elsewhere: Option<&Endpoint>,
     ) -> Result<Recipe, Failure> {
-        let scope = scope_of(&page, parameters);
+        let mut scope = scope_of(&page, parameters);
         let mut blank = blank_of(&page, parameters);
         let refused = |fact: String| Failure::new(Code::ProviderParameter, CONNECTING).about(page.flag.as_str()).fact(fact);
         let unrendered = |blank: &Blank, error: minijinja::Error| refused(blank.blank(&error.to_string()));
@@ -111,9 +115,29 @@ impl Recipe {
                 return Err(refused(requirement.say.clone()));
             }
         }
-        let base = template::text(&http.base, &scope).map_err(|error| unrendered(&blank, error))?;
-        let real = Endpoint::parse(&base).map_err(|error| refused(format!("{}: {error}", named_in(&http.base))))?;
-        let endpoint = elsewhere.map_or_else(|| real.clone(), |other| real.moved_to(other));
+        let login = page.login.as_ref();
+        let told = template::wanted(&http.base).map_err(|error| unrendered(&blank, error))?.contains("session");
+        let roaming = login.and_then(|login| login.base.as_ref()).filter(|_| told);
+        let source = roaming.unwrap_or(&http.base);
+        let base = template::text(source, &scope).map_err(|error| unrendered(&blank, error))?;
+        let real = Endpoint::parse(&base).map_err(|error| refused(format!("{}: {error}", named_in(source))))?;
+        if let Some(when) = login.and_then(|login| login.when.as_deref())
+            && !template::is_true(when, &scope).map_err(|error| unrendered(&blank, error))?
+        {
+            scope = scope.with_json("session", &serde_json::Map::new());
+        }
+        let client = match tls::Own::of(&http.tls, &scope).map_err(|error| refused(blank.blank(&error.to_string())))? {
+            Some(own) => {
+                if own.is_unverified() {
+                    tracing::warn!(
+                        flag = page.flag,
+                        "any certificate of the provider's server is taken: its parameters ask for that"
+                    );
+                }
+                Some(shared.client.own(own).map_err(|error| refused(blank.blank(&error)))?)
+            }
+            None => None,
+        };
         let hosts = http.hosts.iter().map(|host| template::text(host, &scope));
         let hosts = hosts.collect::<Result<Vec<_>, _>>().map_err(|error| unrendered(&blank, error))?;
 
@@ -140,20 +164,21 @@ impl Recipe {
             None => None,
             Some(sign) => Some(exchange::signer(sign, &scope).map_err(|error| refused(blank.blank(&error.to_string())))?),
         };
-        let server = endpoint.server();
+        let server = elsewhere.map_or_else(|| real.server(), Endpoint::server);
         let account = Account::of(&page.flag, parameters, page.param.iter().map(|p| p.k.as_str()));
         let elsewhere = elsewhere.cloned();
         let delay = Duration::try_from_secs_f64(http.delay).unwrap_or_default();
         let paced = !delay.is_zero() || http.pause.is_some();
         Ok(Recipe {
+            roaming: roaming.is_some(),
             page,
             shared,
             account,
-            endpoint,
             real,
             elsewhere,
             hosts,
             server,
+            client,
             scope,
             headers,
             live,

@@ -56,7 +56,7 @@ pub struct Call {
     /// Expressions over an element and what they have to equal; an element that differs is none of ours.
     #[serde(default, rename = "where")]
     pub only: BTreeMap<String, String>,
-    /// A call made for every element; its answer stands in the element's place.
+    /// A call made for every element; its answer stands in the element's place if it is like the call's own `where`.
     pub detail: Option<Box<Call>>,
     /// An expression over an element: its text.
     pub value: Option<String>,
@@ -92,7 +92,7 @@ pub struct Call {
     #[serde(default)]
     pub unlisted: bool,
     /// The provider takes names of zones and needs nothing else of them: the DNS is asked where the zone begins, and the
-    /// call is made only where it does not tell.
+    /// call, if there is one, is made only where it does not tell.
     #[serde(default)]
     pub soa: bool,
 }

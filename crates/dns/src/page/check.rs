@@ -1,7 +1,9 @@
 //! What the types of a page cannot say: that its parts fit together and its templates only use what there is.
+mod set;
+
 use std::collections::{BTreeMap, HashSet};
 
-use super::{Call, Http, Page, Set};
+use super::{Body, Call, Http, Page, Tls};
 use crate::recipe::template;
 
 /// What every call about a record knows besides the parameters.
@@ -15,19 +17,20 @@ const HEADER: &[&str] = &["request"];
 
 /// Which of a call's further fields have a meaning in which stage.
 const EXTRAS: &[(&str, &[&str])] = &[
-    ("login", &["keep", "lasts", "first", "then", "assertion"]),
+    ("login", &["when", "keep", "lasts", "first", "then", "assertion"]),
     ("zone", &["each", "where", "keep", "next", "cursor", "follow", "unlisted", "soa", "first", "then", "detail"]),
     ("add", &["keep", "doubles", "first", "then"]),
     ("find", &["each", "where", "value", "keep", "next", "cursor", "follow", "first", "detail"]),
     ("remove", &["keep", "first", "then"]),
     ("set.read", &["each", "where", "keep", "next", "cursor", "follow", "first", "detail"]),
     ("set.write", &["keep", "first", "then"]),
+    ("set.add", &["keep", "first", "then"]),
     ("set.create", &["keep", "first", "then"]),
     ("set.clear", &["keep", "first", "then"]),
     ("commit", &["when", "keep", "first", "then"]),
     ("wait", &["when", "until", "every", "within"]),
     ("step", &["when", "each", "where", "keep", "until", "every", "within"]),
-    ("detail", &[]),
+    ("detail", &["where", "detail"]),
 ];
 
 /// Everything that is wrong with a page that could be read, as field and problem.
@@ -59,7 +62,7 @@ impl Checker<'_> {
         match (&page.http, page.driver) {
             (Some(_), Some(_)) => self.wrong("driver", "a page has a recipe or a driver, not both"),
             (Some(http), None) => {
-                self.http(http);
+                self.http(http, page.login.as_ref());
                 self.recipe(page);
             }
             (None, _) => self.no_recipe(page),
@@ -77,9 +80,14 @@ impl Checker<'_> {
         }
     }
 
-    fn http(&mut self, http: &Http) {
+    fn http(&mut self, http: &Http, login: Option<&Call>) {
         let session: &[&str] = if self.session { &["session"] } else { &[] };
-        self.template("http.base", &http.base, &[]);
+        self.template("http.base", &http.base, session);
+        let told = template::wanted(&http.base).is_ok_and(|wanted| wanted.contains("session"));
+        if told && login.is_some_and(|login| login.base.is_none()) {
+            self.wrong("http.base", "the session can tell it only where [login] has a base of its own");
+        }
+        self.tls(&http.tls);
         for host in &http.hosts {
             self.template("http.hosts", host, &[]);
         }
@@ -94,6 +102,9 @@ impl Checker<'_> {
         }
         if let Some(sign) = &http.sign {
             self.key("http.sign", sign.by.parameters(), &sign.with, session);
+        }
+        if http.answer == Body::Html && http.ok.is_none() {
+            self.wrong("http.ok", "is missing: of a web page it has to be told whose it is");
         }
         if !(0.0..=60.0).contains(&http.delay) {
             self.wrong("http.delay", "is a number of seconds up to 60");
@@ -110,6 +121,20 @@ impl Checker<'_> {
         }
     }
 
+    fn tls(&mut self, tls: &Tls) {
+        for (field, source) in [("cert", &tls.cert), ("key", &tls.key), ("roots", &tls.roots)] {
+            if let Some(source) = source {
+                self.template(&format!("http.tls.{field}"), source, &[]);
+            }
+        }
+        if tls.cert.is_some() != tls.key.is_some() {
+            self.wrong("http.tls", "a certificate needs its key, and a key its certificate");
+        }
+        if let Some(source) = &tls.danger_unverified {
+            self.expression("http.tls.danger_unverified", source, &[]);
+        }
+    }
+
     fn recipe(&mut self, page: &Page) {
         if let Some(login) = &page.login {
             self.call("login", "login", login, &["got", "session", "assertion"]);
@@ -119,6 +144,12 @@ impl Checker<'_> {
             Some(zone) if zone.unlisted => {
                 if zone.methods().next().is_some() {
                     self.wrong("zone", "unlisted stands instead of a call");
+                }
+                self.steps("zone.then", &zone.then, &["zone", "got"]);
+            }
+            Some(zone) if zone.soa && zone.methods().next().is_none() => {
+                for extra in zone.extras().filter(|extra| !matches!(*extra, "soa" | "then")) {
+                    self.wrong("zone", format!("{extra} has no meaning without a call"));
                 }
                 self.steps("zone.then", &zone.then, &["zone", "got"]);
             }
@@ -153,27 +184,6 @@ impl Checker<'_> {
         }
     }
 
-    fn set(&mut self, set: &Set) {
-        self.call("set.read", "set.read", &set.read, &[RECORD, &["page", "cursor", "element"]].concat());
-        self.wants("set.read.each", set.read.each.as_ref());
-        self.answered("set.entries", Some(&set.entries));
-        self.answered("set.value", Some(&set.value));
-        self.answered("set.ttl", set.ttl.as_deref());
-        for (key, source) in &set.mine {
-            self.answered("set.mine", Some(key));
-            self.template(&format!("set.mine.{key}"), source, RECORD);
-        }
-        self.body("set.entry", &set.entry, &[RECORD, &["ttl"]].concat());
-        let known = [RECORD, &["entries", "before", "ttl", "set"]].concat();
-        for (field, call) in
-            [("set.write", Some(&set.write)), ("set.create", set.create.as_ref()), ("set.clear", set.clear.as_ref())]
-        {
-            if let Some(call) = call {
-                self.call(field, field, call, &known);
-            }
-        }
-    }
-
     fn no_recipe(&mut self, page: &Page) {
         let calls = [&page.login, &page.zone, &page.add, &page.find, &page.remove, &page.commit, &page.wait];
         if calls.into_iter().any(Option::is_some) || page.set.is_some() || !page.errors.is_empty() {
@@ -198,7 +208,9 @@ impl Checker<'_> {
         }
         self.request(field, call, &known);
         if let Some(when) = &call.when {
-            self.expression(&format!("{field}.when"), when, &known);
+            // A login is made or not for an account, whatever it is for.
+            let known = if stage == "login" { &[][..] } else { &known };
+            self.expression(&format!("{field}.when"), when, known);
         }
         self.templates(&format!("{field}.where"), &call.only, &known);
         for (part, source) in [
@@ -223,6 +235,9 @@ impl Checker<'_> {
             if seconds.is_some_and(|seconds| !(0.0..=600.0).contains(&seconds)) {
                 self.wrong(&format!("{field}.{part}"), "is a number of seconds up to 600");
             }
+        }
+        if call.answer == Some(Body::Html) && call.ok.is_none() {
+            self.wrong(&format!("{field}.ok"), "is missing: of a web page it has to be told whose it is");
         }
         self.steps(&format!("{field}.first"), &call.first, &known);
         self.steps(&format!("{field}.then"), &call.then, &known);

@@ -143,7 +143,7 @@ impl Judge<'_> {
             Body::Any | Body::Json if body.trim_ascii().is_empty() => Some(Value::Null),
             Body::Any | Body::Json => serde_json::from_slice(&body).ok(),
             Body::Text if is_web_page(&body) => None,
-            Body::Text => Some(String::from_utf8_lossy(&body).trim().into()),
+            Body::Html | Body::Text => Some(String::from_utf8_lossy(&body).trim().into()),
             Body::Xml | Body::Xmlrpc if is_html(&body) => None,
             Body::Xml => xml::tree(&body),
             Body::Xmlrpc => xml::tree(&body).and_then(|tree| xml::rpc_answer(&tree)),
@@ -186,7 +186,11 @@ impl Judge<'_> {
         if self.stage == Stage::Zone && came.status == StatusCode::NOT_FOUND && came.answer.is_none() {
             return Err(self.failed(Code::ProviderUnreadable, came));
         }
-        match judge(self.stage, came.status, self.meaning(came)) {
+        let meaning = self.meaning(came);
+        if self.kind() == Body::Html && came.status.is_success() && meaning.is_none() {
+            return Err(self.failed(Code::ProviderUnreadable, came));
+        }
+        match judge(self.stage, came.status, meaning) {
             // Nobody knows of zones here: it is the address that does not fit.
             Verdict::Failed(Code::ZoneNotFound) if unlisted => Err(self.failed(Code::ProviderUnreadable, came)),
             Verdict::Absent => Ok(Reply::Absent),
@@ -227,7 +231,7 @@ impl Judge<'_> {
         let their_code = self.said(came.answer.as_ref(), fails.and_then(|fails| fails.code.as_deref()));
         let mut their_message = self.said(came.answer.as_ref(), fails.and_then(|fails| fails.message.as_deref()));
         let mut failure = self.failure(code).status(came.status.as_str());
-        if came.answer.is_none() {
+        if came.answer.is_none() || self.kind() == Body::Html {
             if is_web_page(came.body) {
                 failure = failure.fact("the answer is a web page");
             } else {

@@ -1,11 +1,13 @@
 //! The HTTP client of all recipes. It is made at the first call, since reading the machine's roots takes a while.
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
+
+use super::tls::Own;
 
 /// The longest that one exchange may take, from the first octet to the last.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -26,7 +28,7 @@ fn machine() -> RootCertStore {
     roots
 }
 
-/// A client with connections that are used again; one serves all recipes.
+/// A client with connections that are used again; one serves all recipes whose TLS is as usual.
 pub(crate) struct Client {
     extra_roots: Vec<String>,
     proxy: Option<String>,
@@ -57,7 +59,19 @@ impl Client {
         self.made.get_or_init(|| self.make()).as_ref().map_err(String::as_str)
     }
 
+    /// A client beside the common one, for a page whose TLS is not as usual.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) fn own(&self, own: Own) -> Result<reqwest::Client, String> {
+        self.build(own.config(|| self.roots())?)
+    }
+
     fn make(&self) -> Result<reqwest::Client, String> {
+        self.own(Own::default())
+    }
+
+    fn roots(&self) -> Result<RootCertStore, String> {
         let mut roots = MACHINE.get_or_init(machine).clone();
         for pem in &self.extra_roots {
             for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
@@ -65,13 +79,10 @@ impl Client {
                 roots.add(certificate).map_err(|error| format!("an extra root cannot be used: {error}"))?;
             }
         }
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut tls = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(roots)
+    }
+
+    fn build(&self, tls: ClientConfig) -> Result<reqwest::Client, String> {
         let mut builder = reqwest::Client::builder();
         if let Some(proxy) = &self.proxy {
             builder = builder.proxy(reqwest::Proxy::all(proxy).map_err(|error| error.without_url().to_string())?);

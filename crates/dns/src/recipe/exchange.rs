@@ -8,13 +8,14 @@ use jiff::Timestamp;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
-use url::{Url, form_urlencoded};
+use url::form_urlencoded;
 
+use super::address::ELSEWHERE;
 use super::answer::{Judge, Reply, Trouble};
 use super::blank::Blank;
 use super::classify::Stage;
 use super::template::{self, Scope};
-use super::{Endpoint, Recipe, named_in, xml};
+use super::{Recipe, named_in, xml};
 use crate::page::{Assert, Call, Method, Sign};
 use crate::sign::{Given, InvalidKey, Moment, Outgoing, RequestSigner, Unsigned, hexadecimal};
 
@@ -66,7 +67,9 @@ impl Recipe {
 
     /// Makes a call once; where the session turns out to be over, a second time in a new one.
     pub(super) async fn once(&self, stage: Stage, call: &Call, scope: &Scope, address: Option<&str>) -> Result<Reply, Trouble> {
-        let Some(login) = self.page.login.as_ref().filter(|_| stage != Stage::Login) else {
+        // Where no login is due the session is there from the beginning, and empty.
+        let due = stage != Stage::Login && !self.scope.has("session");
+        let Some(login) = self.page.login.as_ref().filter(|_| due) else {
             return self.exchange(stage, call, scope, address, &self.blank).await;
         };
         // The login is itself made of calls, each of which comes through here once.
@@ -101,9 +104,9 @@ impl Recipe {
         let (request, server) = self.request(call, &scope, address, now).map_err(fact)?;
         let judge = Judge { page: &self.page, call: Some(call), stage, server: &server, blank, scope: &scope, now };
         let client = self
-            .shared
             .client
-            .ready()
+            .as_ref()
+            .map_or_else(|| self.shared.client.ready(), Ok)
             .map_err(|why| Trouble::lasting(judge.failure(Code::Internal).fact(format!("no HTTP client: {why}"))))?;
         self.shared.client.count();
         let sent = client.request(request.method, request.url).headers(request.headers).body(request.body).send().await;
@@ -135,10 +138,11 @@ impl Recipe {
         now: Timestamp,
     ) -> Result<(Outgoing, String), Unsendable> {
         let Some((method, path)) = call.methods().next() else { return Err(Unsendable::Page("the page names no call")) };
-        let endpoint = self.endpoint_of(call, scope)?;
+        let real = self.endpoint_of(call, scope)?;
+        let endpoint = self.reached(&real);
         let mut url = endpoint.at(&template::path(path, scope)?).ok_or(ELSEWHERE)?;
         if let Some(address) = address {
-            url = self.following(&endpoint, &url, address)?;
+            url = self.following(&real, &url, address)?;
         } else {
             let http = self.page.http.as_ref().map(|http| &http.query);
             let common = http.into_iter().flatten().filter(|(key, _)| !call.query.contains_key(*key));
@@ -175,28 +179,6 @@ impl Recipe {
             (None, None, _) => {}
         }
         Ok((request, endpoint.server()))
-    }
-
-    /// Where a call goes to; a host that the page does not list is none.
-    fn endpoint_of(&self, call: &Call, scope: &Scope) -> Result<Endpoint, Unsendable> {
-        let Some(base) = &call.base else { return Ok(self.endpoint.clone()) };
-        let endpoint = Endpoint::parse(&template::text(base, scope)?).map_err(|_| ELSEWHERE)?;
-        if !endpoint.is_among(&self.real, &self.hosts) {
-            return Err(ELSEWHERE);
-        }
-        Ok(self.elsewhere.as_ref().map_or_else(|| endpoint.clone(), |other| endpoint.moved_to(other)))
-    }
-
-    /// The address of a following page, which has to be at the same server.
-    fn following(&self, endpoint: &Endpoint, before: &Url, address: &str) -> Result<Url, Unsendable> {
-        if let Some(url) = endpoint.following(before, address) {
-            return Ok(url);
-        }
-        let url = Url::parse(address).map_err(|_| ELSEWHERE)?;
-        match &self.elsewhere {
-            Some(other) if self.real.is_at(&url) => Ok(other.moving(&url)),
-            _ => Err(ELSEWHERE),
-        }
     }
 
     fn body(&self, method: Method, call: &Call, scope: &Scope, headers: &mut HeaderMap) -> Result<Vec<u8>, Unsendable> {
@@ -246,9 +228,6 @@ pub(super) fn signer(sign: &Sign, scope: &Scope) -> Result<Box<dyn RequestSigner
 fn given(with: &BTreeMap<String, String>, scope: &Scope) -> Result<Given, minijinja::Error> {
     with.iter().map(|(name, source)| Ok((name.as_str(), template::text(source, scope)?))).collect()
 }
-
-/// The page leads somewhere that it does not list.
-const ELSEWHERE: Unsendable = Unsendable::Page("the page leads to another server");
 
 /// Why a request cannot be made.
 #[derive(Debug, thiserror::Error)]

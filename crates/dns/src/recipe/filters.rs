@@ -20,6 +20,7 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("unquoted", |text: String| unquoted(&text));
     environment.add_filter("xml", |text: String| Value::from_safe_string(xml(&text)));
     environment.add_filter("base64", |text: String| STANDARD.encode(text));
+    environment.add_filter("unbase64", unbase64);
     environment.add_filter("base64url", |text: String| URL_SAFE_NO_PAD.encode(text));
     environment.add_filter("json", |value: Value| serde_json::to_string(&value).unwrap_or_default());
     environment.add_filter("parsed", |text: String| {
@@ -74,27 +75,31 @@ pub(super) fn known(environment: &Environment<'_>, source: &str) -> Result<(), E
 /// The filters that the tags of a template name.
 fn named(source: &str) -> Vec<String> {
     let mut names = Vec::new();
-    for tag in source.split("{{").skip(1).chain(source.split("{%").skip(1)) {
-        let tag = tag.split("}}").next().unwrap_or_default().split("%}").next().unwrap_or_default();
-        let mut quote = None;
-        let mut chars = tag.chars().peekable();
+    let mut rest = source;
+    while let Some(start) = ["{{", "{%"].iter().filter_map(|tag| rest.find(tag)).min() {
+        let mut chars = rest.get(start + 2..).unwrap_or_default().chars();
+        // A tag ends where no bracket is open any more.
+        let (mut quote, mut open) = (None, 0i32);
         while let Some(c) = chars.next() {
             match quote {
                 Some(_) if c == '\\' => drop(chars.next()),
-                Some(open) if c == open => quote = None,
+                Some(end) if c == end => quote = None,
                 Some(_) => {}
-                None if matches!(c, '"' | '\'') => quote = Some(c),
-                None if c == '|' => {
-                    while chars.next_if(|c| c.is_whitespace()).is_some() {}
-                    let mut name = String::new();
-                    while let Some(c) = chars.next_if(|c| c.is_ascii_alphanumeric() || *c == '_') {
-                        name.push(c);
+                None => match c {
+                    '"' | '\'' => quote = Some(c),
+                    '(' | '[' | '{' => open += 1,
+                    '}' | '%' if open <= 0 && chars.as_str().starts_with('}') => break,
+                    ')' | ']' | '}' => open -= 1,
+                    '|' => {
+                        let name = chars.as_str().trim_start();
+                        let end = name.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(name.len());
+                        names.extend(name.get(..end).map(str::to_owned));
                     }
-                    names.push(name);
-                }
-                None => {}
+                    _ => {}
+                },
             }
         }
+        rest = chars.as_str();
     }
     names.retain(|name| !name.is_empty());
     names
@@ -127,6 +132,12 @@ fn encoded(octets: &[u8], form: Option<String>) -> Result<String, Error> {
         Some("base64url") => Ok(URL_SAFE_NO_PAD.encode(octets)),
         Some(_) => Err(unfit("a digest is hex, base64 or base64url")),
     }
+}
+
+/// The text of octets in base64, which need not be text; undefined where it is none.
+fn unbase64(text: Value) -> Value {
+    let octets = text.as_str().and_then(|text| STANDARD.decode(text.trim()).ok());
+    octets.map_or(Value::UNDEFINED, |octets| Value::from(String::from_utf8_lossy(&octets).into_owned()))
 }
 
 /// The one-time password of a secret in base32 (RFC 6238: SHA-1, six digits, half a minute), at an instant in seconds.
@@ -243,6 +254,8 @@ mod tests {
             ),
             ("now|date('%Y%m%dT%H%M%SZ')", "20231114T221320Z"),
             ("text|xml", "a b&amp;c"),
+            ("'w7w='|unbase64", "ü"),
+            ("['YQ==', 'Yg==']|map('unbase64')|join", "ab"),
             ("'?>?>'|base64url", "Pz4_Pg"),
         ] {
             assert_eq!(shown(expression), json!(expected), "{expression}");
@@ -259,6 +272,7 @@ mod tests {
             ("61|among([60, 120, 300])", json!(120)),
             ("900|among([60, 300])", json!(300)),
             ("none|many", json!([])),
+            ("[missing|unbase64, '?'|unbase64] | map('default', 'none')", json!(["none", "none"])),
             ("'a'|many", json!(["a"])),
             ("{'a': 1, 'b': 2}|values", json!([1, 2])),
             ("('a=1\\nb = 2'|pairs).b", json!("2")),
@@ -276,5 +290,7 @@ mod tests {
         assert!(template::wanted("{{ a | base64 | nonsense }}").is_err());
         assert!(template::wanted("{{ a | replace('|nonsense', '') }} | {% if a|length %}x{% endif %}").is_ok());
         assert!(template::wanted_by_expression("a | nonsense(1)").is_err());
+        assert!(template::wanted("{{ {'a': {'b': c}} | nonsense }}").is_err());
+        assert!(template::wanted("{{ {'a': {'b': c}} | json }} | nonsense {{ d }}").is_ok());
     }
 }

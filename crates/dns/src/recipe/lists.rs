@@ -1,4 +1,5 @@
 //! Lists of an answer, page after page; single steps, and jobs that are waited for.
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use certkeep_core::failure::Code;
@@ -22,8 +23,7 @@ impl Recipe {
     /// Every element of a list, page after page, that is like `where` says. Nothing being there is an empty list; an
     /// answer without the list is none.
     pub(super) async fn list(&self, stage: Stage, call: &Call, scope: &Scope) -> Result<Vec<Answer>, Trouble> {
-        let only = call.only.iter().map(|(key, source)| Ok((key.as_str(), template::text(source, scope)?)));
-        let only: Vec<_> = only.collect::<Result<_, _>>().map_err(|error| self.fault(stage, &error))?;
+        let only = self.expected(stage, &call.only, scope)?;
         let mut elements = Vec::new();
         let mut seen = 0;
         let mut cursor = String::new();
@@ -39,7 +39,7 @@ impl Recipe {
             for element in list {
                 let element = answer.element(element);
                 if self.fits(stage, &only, &element, &here)? {
-                    elements.push(self.detailed(stage, call, element, &here).await?);
+                    elements.extend(self.detailed(stage, call, element, &here).await?);
                 }
             }
             opened = opened.with("seen", seen);
@@ -75,14 +75,32 @@ impl Recipe {
         }
     }
 
-    async fn detailed(&self, stage: Stage, call: &Call, element: Answer, scope: &Scope) -> Result<Answer, Trouble> {
-        let Some(detail) = &call.detail else { return Ok(element) };
-        let scope = scope.clone().with_json("element", &element.body);
-        match self.call(stage, detail, &scope).await? {
-            Reply::Done(answer) => Ok(answer),
-            // It went away while the list was read.
-            _ => Ok(element),
+    /// What the call for an element answers, and the call for that answer, if they are like their own `where`.
+    async fn detailed(&self, stage: Stage, call: &Call, element: Answer, our: &Scope) -> Result<Option<Answer>, Trouble> {
+        let (mut call, mut element) = (call, element);
+        while let Some(detail) = &call.detail {
+            let scope = our.clone().with_json("element", &element.body);
+            let Reply::Done(answer) = self.call(stage, detail, &scope).await? else {
+                // It went away while the list was read.
+                return Ok(None);
+            };
+            if !self.fits(stage, &self.expected(stage, &detail.only, &scope)?, &answer, &scope)? {
+                return Ok(None);
+            }
+            (call, element) = (detail, answer);
         }
+        Ok(Some(element))
+    }
+
+    /// What the expressions of a `where` have to equal.
+    pub(super) fn expected<'a>(
+        &self,
+        stage: Stage,
+        only: &'a BTreeMap<String, String>,
+        scope: &Scope,
+    ) -> Result<Vec<(&'a str, String)>, Trouble> {
+        let only = only.iter().map(|(key, source)| Ok((key.as_str(), template::text(source, scope)?)));
+        only.collect::<Result<_, _>>().map_err(|error| self.fault(stage, &error))
     }
 
     /// Whether an element is like `where` says; case and a dot at the end do not matter.
@@ -135,6 +153,22 @@ impl Recipe {
             self.step(stage, wait, &scope.clone().with_json("got", &got)).await?;
         }
         Ok(got)
+    }
+
+    /// Waits for the job of a change whose answer was lost, if what `[find]` kept is enough to ask for it.
+    pub(super) async fn caught_up(&self, stage: Stage, scope: &Scope, found: &Map<String, Value>) -> Result<(), Trouble> {
+        let Some(wait) = &self.page.wait else { return Ok(()) };
+        for source in wait.sources() {
+            let wanted = template::wanted_whole(source).map_err(|error| self.fault(stage, &error))?;
+            let lacking = |name: &String| match name.split_once('.') {
+                Some(("got", field)) => !found.contains_key(field.split('.').next().unwrap_or_default()),
+                _ => name == "got",
+            };
+            if wanted.iter().any(lacking) {
+                return Ok(());
+            }
+        }
+        self.step(stage, wait, &scope.clone().with_json("got", found)).await.map(drop)
     }
 
     /// Makes one call of several; answers what it kept, or `None` if nothing was there.

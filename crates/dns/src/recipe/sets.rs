@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::Recipe;
 use super::answer::{Answer, Reply, Trouble};
 use super::classify::Stage;
+use super::exchange::Patience;
 use super::template::{self, Scope};
 use crate::page::Set;
 
@@ -18,6 +19,8 @@ const AGAIN: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(
 /// What came of a change.
 enum Change {
     Conflict,
+    /// The call that adds an entry went wrong: whether it was heard, reading tells.
+    Lost(Trouble),
     /// Nothing had to be written.
     Needless,
     Written,
@@ -25,8 +28,8 @@ enum Change {
 
 /// The entries of a set.
 struct Parted {
-    /// Whether our value is among them.
-    ours: bool,
+    /// Those with our name and value.
+    ours: Vec<Value>,
     /// All entries but ours.
     others: Vec<Value>,
     /// Whether another value is at our name.
@@ -36,18 +39,21 @@ struct Parted {
 impl Recipe {
     /// Reads a set, changes it and writes it back; answers whether it had to be written.
     pub(super) async fn change_set(&self, set: &Set, scope: &Scope, record: &TxtRecord, up: bool) -> Result<bool, Trouble> {
-        let mut pauses = AGAIN.iter();
+        let (mut pauses, mut patience, mut lost) = (AGAIN.iter(), Patience::default(), false);
         loop {
-            match self.change_set_once(set, scope, record, up).await? {
-                Change::Needless => return Ok(false),
+            let pause = match self.change_set_once(set, scope, record, up).await? {
+                Change::Needless => return Ok(lost),
                 Change::Written => return Ok(true),
-                Change::Conflict => {}
-            }
-            let Some(pause) = pauses.next() else {
-                let failure = self.failure(if up { Stage::Add } else { Stage::Remove }, Code::ProviderError);
-                return Err(Trouble::lasting(failure.fact("somebody else changed the records at every try")));
+                Change::Conflict => pauses.next().copied().ok_or_else(|| {
+                    let failure = self.failure(if up { Stage::Add } else { Stage::Remove }, Code::ProviderError);
+                    Trouble::lasting(failure.fact("somebody else changed the records at every try"))
+                })?,
+                Change::Lost(trouble) => {
+                    lost |= trouble.unsure;
+                    patience.pause(&trouble).ok_or(trouble)?
+                }
             };
-            tokio::time::sleep(*pause).await;
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -58,15 +64,15 @@ impl Recipe {
             None if up => return Err(self.not_there(stage)),
             None => return Ok(Change::Needless),
         };
-        let answer = self.list(Stage::Find, &set.read, &scope).await?.into_iter().next();
+        let answer = self.read_set(set, &scope).await?;
         let opened = answer.as_ref().map(|answer| Scope::opened(answer, &scope));
         let read = |source: &str| opened.as_ref().map_or(Ok(None), |opened| self.found(Stage::Find, source, opened));
-        let before = match read(&set.entries)? {
+        let before = match read(set.entries.as_deref().unwrap_or("answer"))? {
             Some(Value::Array(entries)) => entries,
             _ => Vec::new(),
         };
         let Parted { ours, others, rival } = self.parted(set, &scope, record, answer.as_ref(), &before)?;
-        if up == ours {
+        if up != ours.is_empty() {
             return Ok(Change::Needless);
         }
         if up && rival && self.page.single.is_some() {
@@ -77,11 +83,11 @@ impl Recipe {
             Some(Err(trouble)) => return Err(trouble),
             Some(Ok(None)) | None => scope.aliased("TTL", "ttl"),
         };
-        let entries = if up {
+        let (entries, added) = if up {
             let new = template::json(&set.entry, &scope).map_err(|error| self.fault(stage, &error))?;
-            before.iter().cloned().chain([new]).collect()
+            (before.iter().chain([&new]).cloned().collect(), vec![new.clone()])
         } else {
-            others
+            (others, Vec::new())
         };
         let kept = match &opened {
             Some(opened) => self.kept(Stage::Find, &set.read, opened)?,
@@ -89,14 +95,25 @@ impl Recipe {
             None => set.read.keep.keys().map(|key| (key.clone(), "".into())).collect(),
         };
         scope = scope.with_json("set", &kept);
-        let call = match (&set.create, &set.clear) {
-            (Some(create), _) if opened.is_none() => create,
-            (_, Some(clear)) if entries.is_empty() => clear,
+        let call = match (&set.create, &set.add, &set.clear) {
+            (Some(create), ..) if opened.is_none() => create,
+            (_, Some(add), _) if up => add,
+            (.., Some(clear)) if entries.is_empty() => clear,
             _ => &set.write,
         };
-        let scope = scope.with_json("entries", &entries).with_json("before", &before);
+        scope = scope.with_json("entries", &entries).with_json("before", &before);
+        scope = scope.with_json("added", &added).with_json("removed", &ours);
         let scope = self.prepared(stage, call, scope).await?.ok_or_else(|| self.not_there(stage))?;
-        match self.call(stage, call, &scope).await? {
+        let reply = if set.add.as_ref().is_some_and(|add| std::ptr::eq(add, call)) {
+            // Made twice it would add two.
+            match self.once(stage, call, &scope, None).await {
+                Ok(reply) => reply,
+                Err(trouble) => return Ok(Change::Lost(trouble)),
+            }
+        } else {
+            self.call(stage, call, &scope).await?
+        };
+        match reply {
             Reply::Done(answer) => {
                 let kept = self.kept(stage, call, &Scope::opened(&answer, &scope))?;
                 self.finished(stage, call, &scope, kept).await?;
@@ -107,6 +124,17 @@ impl Recipe {
             Reply::Present | Reply::Absent if up => Ok(Change::Conflict),
             Reply::Present | Reply::Absent => Ok(Change::Written),
         }
+    }
+
+    /// The set as it is; `None` where there is none.
+    async fn read_set(&self, set: &Set, scope: &Scope) -> Result<Option<Answer>, Trouble> {
+        let read = self.list(Stage::Find, &set.read, scope).await?;
+        if set.entries.is_some() {
+            return Ok(read.into_iter().next());
+        }
+        let Some(first) = read.first().map(|first| first.element(Value::Null)) else { return Ok(None) };
+        let entries = read.into_iter().map(|entry| entry.body).collect();
+        Ok(Some(Answer { body: Value::Array(entries), ..first }))
     }
 
     /// Tells our value from all other entries.
@@ -120,12 +148,12 @@ impl Recipe {
     ) -> Result<Parted, Trouble> {
         let mine = set.mine.iter().map(|(key, source)| Ok((key.as_str(), template::text(source, scope)?)));
         let mine: Vec<_> = mine.collect::<Result<_, _>>().map_err(|error| self.fault(Stage::Find, &error))?;
-        let mut parted = Parted { ours: false, others: Vec::new(), rival: false };
+        let mut parted = Parted { ours: Vec::new(), others: Vec::new(), rival: false };
         for entry in entries {
             let Some(element) = answer.map(|answer| answer.element(entry.clone())) else { break };
             let fits = self.fits(Stage::Find, &mine, &element, scope)?;
             if fits && self.has_value(Some(&set.value), &Scope::opened(&element, scope), record)? {
-                parted.ours = true;
+                parted.ours.push(entry.clone());
             } else {
                 parted.rival |= fits;
                 parted.others.push(entry.clone());

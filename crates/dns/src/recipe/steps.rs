@@ -22,10 +22,11 @@ impl Recipe {
             // The API knows no zones; what it takes are names.
             Some((name.as_str().to_owned(), Map::from_iter([("unlisted".to_owned(), true.into())])))
         } else {
-            let begins = if call.soa { self.zone_of_dns(name).await } else { None };
+            let begins = if call.soa { Some(self.zone_of_dns(name).await) } else { None };
             match begins {
-                Some(zone) => Some((zone, Map::new())),
-                None => self.zone_of_account(call, name).await?,
+                Some(Ok(zone)) => Some((zone, Map::new())),
+                Some(Err(failure)) if call.methods().next().is_none() => return Err(Trouble::lasting(failure)),
+                _ => self.zone_of_account(call, name).await?,
             }
         };
         let Some((zone, saved)) = found else { return Ok(None) };
@@ -58,21 +59,24 @@ impl Recipe {
         Ok(None)
     }
 
-    /// The zone whose servers the world asks for `name`, if that can be found out.
-    async fn zone_of_dns(&self, name: &DnsName) -> Option<String> {
-        let resolver = self.shared.resolver.as_ref()?;
+    /// The zone whose servers the world asks for `name`.
+    async fn zone_of_dns(&self, name: &DnsName) -> Result<String, Failure> {
+        let unknown = || Failure::new(Code::ZoneNotFound, Stage::Zone.doing()).about(name.as_str());
+        let Some(resolver) = self.shared.resolver.as_ref() else {
+            return Err(unknown().fact("nobody is there to ask the DNS"));
+        };
         for candidate in zone::candidates(name) {
             let zone = Zone { name: candidate.to_owned(), saved: Value::Null };
             match resolver.confirm_zone(&zone, name).await {
-                Ok(()) => return Some(zone.name),
+                Ok(()) => return Ok(zone.name),
                 Err(failure) if failure.code == Code::ZoneElsewhere => {}
                 Err(failure) => {
                     tracing::debug!(flag = self.page.flag, %failure, "the DNS does not tell the zone");
-                    return None;
+                    return Err(failure);
                 }
             }
         }
-        None
+        Err(unknown().fact("the DNS has no zone for it"))
     }
 
     async fn zones(&self, call: &Call, scope: &Scope) -> Result<Vec<Found>, Trouble> {
@@ -135,6 +139,7 @@ impl Recipe {
                 && let Some(find) = &self.page.find
                 && let Some(found) = self.ours(find, scope, record).await?.into_iter().next()
             {
+                self.caught_up(Stage::Add, scope, &found).await?;
                 return Ok(found.into());
             }
         }

@@ -192,6 +192,11 @@ pub(crate) fn wanted(source: &str) -> Result<HashSet<String>, minijinja::Error> 
     Ok(STRICT.template_from_str(source)?.undeclared_variables(false))
 }
 
+/// The variables that a template wants, with the fields of theirs that it names: `got.job`.
+pub(crate) fn wanted_whole(source: &str) -> Result<HashSet<String>, minijinja::Error> {
+    Ok(STRICT.template_from_str(source)?.undeclared_variables(true))
+}
+
 /// The variables that an expression wants, or why it is none.
 pub(crate) fn wanted_by_expression(source: &str) -> Result<HashSet<String>, minijinja::Error> {
     let lenient: &Environment<'_> = &LENIENT;
@@ -201,8 +206,11 @@ pub(crate) fn wanted_by_expression(source: &str) -> Result<HashSet<String>, mini
 
 /// The expression inside a text that is one `{{ … }}` and nothing else.
 fn lone_expression(source: &str) -> Option<&str> {
-    let inner = source.trim().strip_prefix("{{")?.strip_suffix("}}")?;
-    (!inner.contains("{{") && !inner.contains("}}") && !inner.contains("{%")).then(|| inner.trim())
+    let inner = source.trim().strip_prefix("{{")?.strip_suffix("}}")?.trim();
+    // Objects in objects end with `}}` as well: what is one expression is told by reading it.
+    let plain = !inner.contains("{{") && !inner.contains("}}") && !inner.contains("{%");
+    let strict: &Environment<'_> = &STRICT;
+    (plain || strict.compile_expression(inner).is_ok()).then_some(inner)
 }
 
 #[cfg(test)]
@@ -225,6 +233,15 @@ mod tests {
     fn a_lone_expression_keeps_its_type() {
         let body: toml::Value = toml::from_str("ttl = '{{ ttl }}'\ntext = '{{ ttl }}s'\nlist = [1, true]").unwrap();
         assert_eq!(json(&body, &scope()).unwrap(), value!({"ttl": 60, "text": "60s", "list": [1, true]}));
+        for (source, expected) in [
+            ("{{ {'a': {'b': ttl}}}}", value!({"a": {"b": 60}})),
+            ("{{ {'a': {'b': {'c': ttl}}} }}", value!({"a": {"b": {"c": 60}}})),
+            ("{{ '}} {{' }}", value!("}} {{")),
+            ("{{ ttl }}-{{ ttl }}", value!("60-60")),
+            ("{{ '}}' }}{{ ttl }}", value!("}}60")),
+        ] {
+            assert_eq!(json(&source.into(), &scope()).unwrap(), expected, "{source}");
+        }
     }
 
     #[test]

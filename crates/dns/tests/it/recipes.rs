@@ -6,6 +6,7 @@ mod sessions;
 mod sets;
 mod signatures;
 mod styles;
+mod tls;
 mod vendor;
 
 use std::collections::HashSet;
@@ -101,6 +102,8 @@ fn parameters_that_cannot_work_together_are_told_before_any_call() {
         ("pdns", vec![text("APIKey", "k"), text("Host", "http://user:secret@host.example")], "Host"),
         ("pdns", vec![text("APIKey", "k\nX-Evil: 1"), text("Host", "http://127.0.0.1:1")], "X-API-Key"),
         ("httpreq", vec![text("Endpoint", "https://host.example"), text("Mode", "RAW")], "Mode"),
+        ("regru", vec![text("Username", "u"), text("Password", "p"), text("TLSCert", "-----BEGIN")], "TLSKey"),
+        ("ovh", vec![text("ClientId", "c")], "ClientSecret"),
     ];
     for (flag, given, named) in cases {
         let parameters = registry.descriptor(flag).unwrap().parameters(&given).unwrap();

@@ -5,3 +5,4 @@ mod bench;
 mod every;
 mod powerdns;
 mod scenario;
+mod ways;

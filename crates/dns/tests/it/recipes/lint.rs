@@ -46,6 +46,33 @@ fn everything_is_told_at_once_with_line_and_field() {
 }
 
 #[test]
+fn forms_that_do_not_fit_together() {
+    let changes = "[add]\npost = \"/r\"\n[remove]\ndelete = \"/r\"\n";
+    let page = |http: &str, zone: &str, rest: &str| {
+        format!("flag = \"x\"\nname = \"X\"\nparam = [{{ k = \"Key\" }}]\n[http]\n{http}\n[zone]\n{zone}\n{rest}")
+    };
+    let (base, unlisted) = ("base = \"https://x.example\"", "unlisted = true");
+    let set = "[set]\nread.get = \"/s\"\nread.each = \"s\"\nread.where = { a = \"b\" }\nentry = \"e\"\nvalue = \"v\"\nwrite.put = \"/s\"\n";
+    let login = "[login]\npost = \"/l\"\nkeep = { at = \"at\" }\n";
+    for (text, field, words) in [
+        (page(&format!("{base}\ntls.cert = \"{{{{ Key }}}}\""), unlisted, changes), "http.tls", "needs its key"),
+        (page(&format!("{base}\nanswer = \"html\""), unlisted, changes), "http.ok", "whose it is"),
+        (page(base, unlisted, &format!("{changes}[login]\nwhen = \"got.x\"\npost = \"/l\"\n")), "login.when", "got is neither"),
+        (page("base = \"{{ session.at }}\"", unlisted, &format!("{changes}{login}")), "http.base", "a base of its own"),
+        (page("base = \"{{ session.at }}\"", unlisted, changes), "http.base", "session is neither"),
+        (page(base, "soa = true\neach = \"z\"", changes), "zone", "each has no meaning without a call"),
+        (page(base, unlisted, set), "set.read.where", "mine tells"),
+    ] {
+        let errors = lint("x", &text).unwrap_err();
+        let [PageError::Field { field: told, problem, .. }] = errors.as_slice() else { panic!("{text}: {errors:?}") };
+        assert_eq!(told, field);
+        assert!(problem.contains(words), "{problem}");
+    }
+    assert!(lint("x", &page(base, "soa = true", changes)).is_ok());
+    assert!(lint("x", &page(base, unlisted, &set.replace("read.where = { a = \"b\" }\n", ""))).is_ok());
+}
+
+#[test]
 fn pages_of_the_operator() {
     let folder = Folder::new();
     let good = WRONG.replace("Token", "Key").replace(" | nonsense", "").replace("next = \"more\"\n", "");
@@ -79,6 +106,7 @@ fn the_schema_knows_the_same_fields() {
         ("", format!("{head}zzz = 1")),
         ("http", format!("{http}zzz = 1")),
         ("fails", format!("{http}fails.zzz = 1")),
+        ("tls", format!("{http}tls.zzz = 1")),
         ("set", format!("{set}zzz = 1")),
         ("call", format!("{head}[add]\nzzz = 1")),
         ("xmlrpc", format!("{head}[add]\nxmlrpc.method = \"m\"\nxmlrpc.zzz = 1")),

@@ -94,6 +94,42 @@ async fn bare_ids_and_their_details() {
 }
 
 #[tokio::test]
+async fn details_of_details_that_are_like_where_says() {
+    let page = r#"
+get = "/bought"
+each = "answer"
+detail.get = "/bought/{{ element }}"
+detail.where = { "domain and true" = "true" }
+detail.detail.get = "/domains/{{ element.domain }}"
+detail.detail.where = { active = "true" }
+keep = { name = "n", id = "id" }
+"#;
+    let (zone, lines) = zone_of(page, |line| match line {
+        "GET /bought" => said(200, "[1, 2, 3, 4, 5]"),
+        "GET /bought/1" => said(200, r#"{"name": "Hosting"}"#),
+        "GET /bought/2" => said(404, "{}"),
+        "GET /bought/3" => said(200, r#"{"domain": 30}"#),
+        "GET /bought/4" => said(200, r#"{"domain": 40}"#),
+        "GET /bought/5" => said(200, r#"{"domain": 50}"#),
+        "GET /domains/30" => said(200, r#"{"n": "a.example.com", "id": 30, "active": false}"#),
+        "GET /domains/40" => said(200, r#"{"n": "example.com", "id": 40, "active": true}"#),
+        _ => said(404, "{}"),
+    })
+    .await;
+    assert_eq!(zone.unwrap(), serde_json::json!({"name": "example.com", "saved": {"id": 40}}));
+    assert_eq!(lines.len(), 9, "{lines:?}");
+}
+
+#[tokio::test]
+async fn a_zone_that_only_the_dns_tells() {
+    let vendor = Vendor::start(|_| said(200, "{}")).await;
+    let provider = vendor.provider(&page(&format!("[http]\nbase = \"{{{{ Base }}}}\"\n[zone]\nsoa = true\n{CHANGES}")));
+    // Nobody is there to ask it.
+    assert_eq!(provider.zone().await.unwrap_err().code, Code::ZoneNotFound);
+    assert!(vendor.lines().is_empty());
+}
+
+#[tokio::test]
 async fn calls_before_and_after() {
     let page = r#"
 first = [{ get = "/projects", each = "answer", where = { kind = "dns" }, keep = { id = "id" } }]

@@ -107,3 +107,71 @@ async fn a_wrong_password_is_tried_once() {
     assert_eq!(failure.code, Code::CredentialsRejected);
     assert_eq!(vendor.lines(), ["POST /login"]);
 }
+
+/// A page whose session tells where calls go, for accounts that have a key.
+fn told(hosts: &str) -> String {
+    format!(
+        r#"
+[http]
+base = "{{{{ session.at }}}}/v1"
+hosts = [{hosts}]
+header.X-Auth-Token = "{{{{ session.token }}}}"
+[login]
+base = "{{{{ Base }}}}"
+post = "/login"
+keep = {{ token = "token", at = "catalog[0].url" }}
+[zone]
+unlisted = true
+[add]
+post = "/add"
+[remove]
+post = "/remove"
+"#
+    )
+}
+
+#[tokio::test]
+async fn a_session_tells_where_calls_go() {
+    let api = Vendor::start(|_| said(200, "{}")).await;
+    let at = api.url.replace("127.0.0.1", "localhost");
+    let catalog = format!(r#"{{"token": "t0ken", "catalog": [{{"url": "{at}"}}]}}"#);
+    let login = Vendor::start(move |_| said(200, catalog.clone())).await;
+
+    login.provider(&page(&told("\"localhost\""))).add("v").await.unwrap();
+    assert_eq!(login.lines(), ["POST /login"]);
+    assert_eq!(api.lines(), ["POST /v1/add"]);
+    assert_eq!(api.asked()[0].headers["x-auth-token"], "t0ken");
+
+    // A catalogue cannot lead to a host that the page does not list.
+    let failure = login.provider(&page(&told("\"other.example\""))).add("v").await.unwrap_err();
+    assert_eq!(failure.code, Code::Internal);
+    assert_eq!(api.lines().len(), 1);
+}
+
+#[tokio::test]
+async fn a_login_is_made_only_where_it_is_due() {
+    for (when, lines) in [("Key", &["POST /login", "POST /add?by=session"][..]), ("not Key", &["POST /add?by=key"])] {
+        let parts = format!(
+            r#"
+[http]
+base = "{{{{ Base }}}}"
+header.Authorization = "{{% if {when} %}}Bearer {{{{ session.token }}}}{{% else %}}Key {{{{ Key }}}}{{% endif %}}"
+[login]
+when = "{when}"
+post = "/login"
+keep = {{ token = "token" }}
+[zone]
+unlisted = true
+[add]
+post = "/add?by={{{{ 'session' if session else 'key' }}}}"
+[remove]
+post = "/remove"
+"#
+        );
+        let vendor = Vendor::start(|_| said(200, r#"{"token": "t0ken"}"#)).await;
+        vendor.provider(&page(&parts)).add("v").await.unwrap();
+        assert_eq!(vendor.lines(), lines);
+        let expected = if lines.len() == 2 { "Bearer t0ken" } else { "Key s3cr3t-k3y" };
+        assert_eq!(vendor.asked().last().unwrap().headers["authorization"], expected);
+    }
+}

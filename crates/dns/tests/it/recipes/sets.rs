@@ -164,3 +164,63 @@ async fn one_value_without_a_way_to_look() {
     provider.add("two").await.unwrap();
     assert_eq!(vendor.lines(), ["GET /set?txt=one", "GET /set?txt=one", "GET /clear", "GET /set?txt=two"]);
 }
+
+const PAGED: &str = r#"
+[set]
+read.get = "/records?page={{ page }}"
+read.each = "records"
+read.next = "page < pages"
+mine = { host = "{{ name }}" }
+entry = { host = "{{ name }}", data = "{{ value }}" }
+value = "data"
+add.post = "/records"
+add.json = "{{ added[0] }}"
+write.put = "/records"
+write.json = { keep = "{{ entries }}", gone = "{{ removed }}" }
+"#;
+
+/// A list in pages of two, to which one can be added, or all written; the answer to the first addition is 500, though it
+/// was done.
+fn paged(records: Arc<Mutex<Vec<Value>>>) -> impl Fn(&Asked) -> Said + Send + Sync {
+    let stumbled = Mutex::new(false);
+    move |asked| {
+        let mut records = records.lock().unwrap();
+        if let Some(page) = asked.line.strip_prefix("GET /records?page=") {
+            let page: usize = page.parse().unwrap();
+            let shown: Vec<&Value> = records.iter().skip((page - 1) * 2).take(2).collect();
+            return said(200, json!({"records": shown, "page": page, "pages": records.len().div_ceil(2)}).to_string());
+        }
+        if asked.line == "POST /commit" {
+            return said(200, "");
+        }
+        let body: Value = serde_json::from_str(&asked.body).unwrap();
+        if asked.line.starts_with("PUT") {
+            let [keep, gone] = ["keep", "gone"].map(|list| body.get(list).and_then(Value::as_array).unwrap());
+            assert_eq!(gone.len(), 1);
+            records.clone_from(keep);
+            return said(200, "");
+        }
+        records.push(body);
+        let mut stumbled = stumbled.lock().unwrap();
+        said(if std::mem::replace(&mut *stumbled, true) { 201 } else { 500 }, "{}")
+    }
+}
+
+#[tokio::test]
+async fn the_entries_of_all_pages_are_the_set() {
+    let theirs = |n: usize| json!({"host": if n == 4 { "_acme-challenge.a.example.com".to_owned() } else { format!("h{n}") }, "data": "theirs"});
+    let before: Vec<Value> = (0..5).map(theirs).collect();
+    let records = Arc::new(Mutex::new(before.clone()));
+    let vendor = Vendor::start(paged(Arc::clone(&records))).await;
+    let provider = vendor.provider(&page(&format!("{BARE}[commit]\npost = \"/commit\"\n{PAGED}")));
+    provider.add("one").await.unwrap();
+    let ours = |value: &str| json!({"host": "_acme-challenge.a.example.com", "data": value});
+    assert_eq!(records.lock().unwrap()[5..], [ours("one")], "what was done though its answer was lost is not done again");
+    provider.add("two").await.unwrap();
+    provider.remove("one", None).await.unwrap();
+    provider.remove("two", None).await.unwrap();
+    assert_eq!(*records.lock().unwrap(), before);
+    let lines = vendor.lines();
+    let count = |start: &str| lines.iter().filter(|line| line.starts_with(start)).count();
+    assert_eq!((count("POST /records"), count("PUT"), count("POST /commit")), (2, 2, 4), "{lines:?}");
+}

@@ -138,6 +138,78 @@ within = 2
 }
 
 #[tokio::test]
+async fn a_job_is_waited_for_though_the_answer_that_named_it_was_lost() {
+    let parts = |kept: &str| {
+        format!(
+            r#"
+[add]
+post = "/add"
+keep = {{ job = "job" }}
+[find]
+get = "/records"
+each = "records"
+value = "data"
+keep = {{ {kept} }}
+[remove]
+post = "/remove"
+[wait]
+get = "/jobs/{{{{ got.job }}}}"
+until = "done"
+every = 0.01
+"#
+        )
+    };
+    // Where the list does not tell the job, nothing can be asked.
+    for (kept, jobs) in [("job = \"job\"", 2), ("id = \"id\"", 0)] {
+        let looks = AtomicUsize::new(0);
+        let vendor = Vendor::start(move |asked| match asked.line.as_str() {
+            "POST /add" => said(500, "{}"),
+            "GET /records" => said(200, r#"{"records": [{"data": "v", "job": 5, "id": 1}]}"#),
+            "GET /jobs/5" => said(200, format!("{{\"done\": {}}}", looks.fetch_add(1, Ordering::SeqCst) == 1)),
+            other => panic!("{other}"),
+        })
+        .await;
+        vendor.provider(&page(&format!("{BARE}{}", parts(kept)))).add("v").await.unwrap();
+        assert_eq!(vendor.lines().iter().filter(|line| *line == "GET /jobs/5").count(), jobs);
+    }
+}
+
+#[tokio::test]
+async fn a_vendor_that_answers_web_pages() {
+    let parts = r#"
+[http]
+base = "{{ Base }}"
+answer = "html"
+ok = "'OK.' in answer"
+[zone]
+unlisted = true
+[add]
+post = "/add"
+form = { v = "{{ value }}" }
+[remove]
+post = "/remove"
+[errors]
+"~no such user" = "credentials_rejected"
+"#;
+    let portal = AtomicUsize::new(0);
+    let vendor = Vendor::start(move |asked| match (asked.line.as_str(), asked.body.as_str()) {
+        ("POST /add", "v=refused") => said(200, "<html>No such user: s3cr3t-k3y</html>"),
+        ("POST /add", "v=portal") => said(200, "<!DOCTYPE html><html>Welcome to the hotel</html>"),
+        _ if portal.fetch_add(1, Ordering::SeqCst) == 0 => said(200, "<html>One moment, please</html>"),
+        _ => said(200, "<html>OK.</html>"),
+    })
+    .await;
+    let provider = vendor.provider(&page(parts));
+    provider.add("v").await.unwrap();
+    provider.remove("v", None).await.unwrap();
+    assert_eq!(vendor.lines(), ["POST /add", "POST /add", "POST /remove"]);
+    assert_eq!(provider.add("refused").await.unwrap_err().code, Code::CredentialsRejected);
+    let failure = provider.add("portal").await.unwrap_err();
+    assert_eq!(failure.code, Code::ProviderUnreadable);
+    assert!(format!("{failure:?}").contains("web page") && !format!("{failure:?}").contains("hotel"), "{failure:?}");
+}
+
+#[tokio::test]
 async fn pauses_that_a_vendor_demands() {
     let parts = "[http]\nbase = \"{{ Base }}\"\npause = \"flood\"\n[zone]\nunlisted = true\n[add]\npost = \"/add\"\n[remove]\npost = \"/remove\"\n";
     let vendor = Vendor::start(|_| said(200, r#"{"flood": "0.3"}"#)).await;

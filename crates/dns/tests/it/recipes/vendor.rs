@@ -10,8 +10,9 @@ use certkeep_core::failure::Failure;
 use certkeep_core::issuance::{TxtRecord, Zone};
 use certkeep_core::ports::{DnsProvider, DnsProviders as _};
 use certkeep_dns::registry::{Registry, RegistryOptions};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 /// A request that came.
 #[derive(Clone, Debug)]
@@ -41,13 +42,30 @@ pub(super) struct Vendor {
 
 impl Vendor {
     pub(super) async fn start(answer: impl Fn(&Asked) -> Said + Send + Sync + 'static) -> Vendor {
+        Vendor::start_with(None, answer).await
+    }
+
+    /// Behind TLS, where it is told how.
+    pub(super) async fn start_with(tls: Option<TlsAcceptor>, answer: impl Fn(&Asked) -> Said + Send + Sync + 'static) -> Vendor {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://{}", listener.local_addr().unwrap());
         let asked = Arc::new(Mutex::new(Vec::new()));
         let (log, answer): (_, Arc<Answer>) = (Arc::clone(&asked), Arc::new(answer));
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&log), Arc::clone(&answer)));
+                let (log, answer, tls) = (Arc::clone(&log), Arc::clone(&answer), tls.clone());
+                tokio::spawn(async move {
+                    match tls {
+                        None => serve(stream, log, answer).await,
+                        // Who is not let in has gone.
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(stream).await {
+                                serve(stream, log, answer).await;
+                            }
+                        }
+                    }
+                });
             }
         });
         Vendor { url, asked, task }
@@ -80,7 +98,7 @@ impl Drop for Vendor {
     }
 }
 
-async fn serve(mut stream: TcpStream, log: Arc<Mutex<Vec<Asked>>>, answer: Arc<Answer>) {
+async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, log: Arc<Mutex<Vec<Asked>>>, answer: Arc<Answer>) {
     let mut came = Vec::new();
     loop {
         let head = loop {

@@ -197,14 +197,15 @@ impl Work<'_> {
         Ok(scope)
     }
 
-    /// The whole zone anew; records of the types in `keep` stay.
+    /// The whole zone anew; records of the types in `keep` stay, and with `@` in it those of the zone's own name.
     pub(super) fn replace(&mut self) -> Result<Scope, Refusal> {
         let zone = self.zone()?;
         let current = self.account.of_zone(&zone);
         self.allowed(&current)?;
         let wanted = self.wanted(&zone)?;
         let keep = self.route.keep.clone();
-        self.account.retain(&zone, |record| keep.contains(&record.rtype));
+        let own = keep.iter().any(|kept| kept == "@");
+        self.account.retain(&zone, |record| keep.contains(&record.rtype) || own && record.name == zone);
         let wanted = wanted.into_iter().filter(|one| !keep.contains(&one.rtype)).collect();
         self.put(&zone, wanted);
         Ok(self.zone_scope(&zone))
@@ -216,6 +217,9 @@ impl Work<'_> {
             Some(_) => self.zone_scope(&self.zone()?),
             None => Scope::new(),
         };
+        if self.route.etag.is_some() {
+            self.allowed(&self.account.of_zone(&self.zone()?))?;
+        }
         let before = self.account.clone();
         let mut done = Vec::new();
         for step in &self.route.steps {
