@@ -12,6 +12,7 @@ mod flood;
 mod inventory;
 mod issuance;
 mod load;
+mod pages;
 mod service;
 mod start;
 mod throughput;
@@ -20,20 +21,21 @@ use std::path::PathBuf;
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
-    let first = arguments.next().expect("usage: certkeep-benches PATH_OF_CERTKEEP [start|throughput|flood|issuance]...");
+    let first = arguments.next().expect("usage: certkeep-benches PATH_OF_CERTKEEP [start|pages|throughput|flood|issuance]...");
     if first == throughput::BARE {
         return throughput::serve_bare(&arguments.next().expect("the body to answer"));
     }
     let certkeep = PathBuf::from(first);
     let mut wanted: Vec<String> = arguments.collect();
     if wanted.is_empty() {
-        wanted = ["start", "throughput", "flood", "issuance"].map(str::to_owned).to_vec();
+        wanted = ["start", "pages", "throughput", "flood", "issuance"].map(str::to_owned).to_vec();
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     for what in wanted {
         match what.as_str() {
             "flood" => runtime.block_on(flood::measure(&certkeep)),
             "issuance" => runtime.block_on(issuance::measure(&certkeep)),
+            "pages" => pages::measure(),
             "start" => runtime.block_on(start::measure(&certkeep)),
             "throughput" => runtime.block_on(throughput::measure(&certkeep)),
             other => panic!("there is nothing to measure called {other:?}"),

@@ -79,7 +79,7 @@ impl Service {
 
     /// Resident memory, in MiB.
     pub(crate) fn memory(&self) -> f64 {
-        status(self.child.id(), "VmRSS:") / 1024.0
+        memory_of(self.child.id())
     }
 
     /// Processor time used so far, in seconds.
@@ -96,6 +96,11 @@ impl Drop for Service {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Resident memory of a process, in MiB.
+pub(crate) fn memory_of(pid: u32) -> f64 {
+    status(pid, "VmRSS:") / 1024.0
 }
 
 /// A number of `/proc/PID/status`.

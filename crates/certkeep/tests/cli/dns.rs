@@ -47,6 +47,26 @@ async fn a_value_is_added_seen_and_removed() {
     sandbox.stop().await;
 }
 
+/// Whoever is told that it failed may not think of removing anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_is_not_seen_is_taken_down_again() {
+    let sandbox = Sandbox::start(Options::default()).await.unwrap();
+    let elsewhere = Sandbox::start(Options::default()).await.unwrap();
+    let before = sandbox.txt_records();
+    let (host, key) = (format!("Host={}", sandbox.dns_api_url()), format!("APIKey={}", sandbox.dns_api_key()));
+    let (server, stale) = (sandbox.dns_addr().to_string(), elsewhere.dns_addr().to_string());
+    let account = ["add", "pdns", "--json", "--auth", &host, "--auth", &key, "--auth", "PropagationTimeout=1"];
+    let added =
+        dns(&[&account[..], &["--resolver", &server, "--authoritative", &stale, "--name", NAME, "--value", VALUE]].concat())
+            .await;
+    let answer: Value = serde_json::from_str(&added.stdout).unwrap();
+    assert_eq!((&answer["ok"], &answer["code"]), (&false.into(), &302.into()), "{answer}");
+    assert!(answer["evidence"].to_string().contains("the value was taken down again"), "{answer}");
+    assert_eq!(sandbox.txt_records(), before);
+    sandbox.stop().await;
+    elsewhere.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_goes_through_every_step_and_leaves_nothing() {
     let sandbox = Sandbox::start(Options::default()).await.unwrap();

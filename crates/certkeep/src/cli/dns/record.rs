@@ -66,11 +66,23 @@ pub(super) async fn add(arguments: &Arguments) -> Result<(), CommandError> {
 async fn put_up(arguments: &Arguments) -> Result<(Value, String), CommandError> {
     let began = Instant::now();
     let change = Change::prepare(arguments).await?;
-    change.provider.add(&change.zone, &change.record).await?;
-    if !arguments.account.no_wait {
-        let resolver = change.house.resolver.as_deref().ok_or_else(nobody_to_ask)?;
+    let wait = match (arguments.account.no_wait, change.house.resolver.as_deref()) {
+        (true, _) => None,
+        (false, Some(resolver)) => Some(resolver),
+        (false, None) => return Err(nobody_to_ask().into()),
+    };
+    let handle = change.provider.add(&change.zone, &change.record).await?;
+    if let Some(resolver) = wait {
         let records = std::slice::from_ref(&change.record);
-        resolver.await_visible(&change.zone, records, propagation(&change.parameters)).await?;
+        let seen = resolver.await_visible(&change.zone, records, propagation(&change.parameters)).await;
+        if let Err(failure) = seen {
+            // Whoever is told that it failed may not think of removing anything.
+            let fact = match change.provider.remove(&change.zone, &change.record, Some(&handle)).await {
+                Ok(()) => "the value was taken down again".to_owned(),
+                Err(error) => format!("the value is still up: {error}"),
+            };
+            return Err(failure.fact(fact).into());
+        }
     }
     Ok(change.done(arguments, "added", began))
 }
