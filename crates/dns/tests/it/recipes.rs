@@ -1,5 +1,11 @@
 //! What holds for every page, what a page that is wrong is told, and every word of a page against a vendor of its own.
-#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "what goes wrong here fails the test at once")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "what goes wrong here fails the test at once"
+)]
 mod lint;
 mod lists;
 mod sessions;
@@ -7,6 +13,7 @@ mod sets;
 mod signatures;
 mod styles;
 mod vendor;
+mod zones;
 
 use std::collections::HashSet;
 use std::fs;
