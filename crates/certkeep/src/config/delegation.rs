@@ -83,6 +83,7 @@ fn told(descriptor: &Descriptor, problem: &ParameterProblem) -> String {
             let keys: Vec<&str> = descriptor.parameters.iter().map(|parameter| parameter.k.as_str()).collect();
             format!("{} has no such parameter; it has {}", descriptor.flag, keys.join(", "))
         }
+        ParameterProblem::File(key) => format!("{key} names a file; give what is in it by the parameter made for that"),
         problem => format!("{} {}", problem.key(), Invalid::from(problem).message),
     }
 }

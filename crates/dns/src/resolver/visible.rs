@@ -102,10 +102,10 @@ async fn see(
     let watch = Watch { resolver, apex, wanted, propagation, started: Instant::now() };
     let mut matrix = Matrix::new(servers, &names);
     let sources = matrix.cells().iter().map(|cell| cell.address.map(Source::Server)).collect::<Vec<_>>();
-    let (intercepted, trouble) = match watch.until_shown(&mut matrix, &sources).await {
+    let (surely, trouble) = match watch.until_shown(&mut matrix, &sources).await {
         End::Shown(passed_over) => return Ok(told(&watch, &matrix, passed_over)),
-        End::TimeUp => return Err(watch.failure(&[], &matrix)),
-        End::Intercepted(by) => (true, format!("port 53 is intercepted: {by} answers, where no server can be")),
+        End::TimeUp(by) => return Err(watch.failure(&by.map(intercepted).into_iter().collect::<Vec<_>>(), &matrix)),
+        End::Intercepted(by) => (true, intercepted(by)),
         End::Shut => (false, "no name server answers at all".to_owned()),
     };
     tracing::warn!(zone = plain(apex), trouble, "the name servers cannot be asked");
@@ -120,7 +120,7 @@ async fn see(
         facts.extend(told(&watch, &matrix, passed_over));
         return Ok(facts);
     }
-    if !intercepted || matrix.is_answered() {
+    if !surely || matrix.is_answered() {
         return Err(watch.failure(&facts, &matrix));
     }
     // Nobody can tell: the CA, which is not behind this network, may see the record by now.
@@ -129,6 +129,10 @@ async fn see(
     facts.push(format!("nobody could be asked; {} s were waited", propagation.timeout.as_secs_f32()));
     tracing::warn!(zone = plain(apex), "nobody could be asked whether the records are visible; the whole time was waited");
     Ok(facts)
+}
+
+fn intercepted(by: SocketAddr) -> String {
+    format!("port 53 is intercepted: {by} answers, where no server can be")
 }
 
 /// What was seen, and who was passed over.

@@ -59,8 +59,8 @@ pub(super) enum End {
     Shown(Vec<String>),
     /// Half of the time is over, and none of the zone's own name servers has answered anything.
     Shut,
-    /// The time is over.
-    TimeUp,
+    /// The time is over. Somebody was found at this address, where nobody is, but the answers were those of an authority.
+    TimeUp(Option<SocketAddr>),
 }
 
 /// What came of one question.
@@ -85,6 +85,7 @@ impl Watch<'_> {
         let mut looks = FuturesUnordered::new();
         let mut proof = FuturesUnordered::new();
         let mut to_be_proved = own;
+        let mut intercepted = None;
         for (index, cell) in matrix.cells().iter().enumerate() {
             if let Some(Some(source)) = sources.get(index) {
                 looks.push(self.look(index, *source, cell.name.clone(), 0, own));
@@ -128,13 +129,15 @@ impl Watch<'_> {
                     }
                 }
                 Some(found) = proof.next() => {
-                    if let Some(by) = found {
-                        return End::Intercepted(by);
+                    // Answers with the mark of authority are not given up for nothing: there has to be somebody else to ask.
+                    match found {
+                        Some(by) if !matrix.is_answered() || !self.resolver.https.is_empty() => return End::Intercepted(by),
+                        found => intercepted = found,
                     }
                 }
                 () = sleep_until(grace), if patience == Patience::Full => {}
                 () = sleep_until(half), if patience != Patience::Spent => {}
-                () = sleep_until(self.end()) => return End::TimeUp,
+                () = sleep_until(self.end()) => return End::TimeUp(intercepted),
             }
         }
     }

@@ -159,6 +159,12 @@ async fn an_interceptor_that_forges_the_mark_of_authority_is_found_after_half_of
     let (seen, took) = wait(options, 3000).await;
     assert!(seen.unwrap()[0].starts_with("port 53 is intercepted"));
     assert!(took >= Duration::from_millis(1500), "{took:?}");
+    // Where nobody else can be asked, what bears the mark is believed, and the failure tells of the other as well.
+    let options = ResolverOptions { nowhere: vec![nowhere.address()], ..stage.options() };
+    let (seen, _) = wait(options, 1000).await;
+    let (code, facts) = seen.unwrap_err();
+    assert_eq!(code, Code::RecordNotVisible);
+    assert!(facts[1].starts_with("port 53 is intercepted") && facts[2].contains("no TXT record"), "{facts:?}");
 }
 
 #[tokio::test]
