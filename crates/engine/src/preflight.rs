@@ -114,8 +114,14 @@ impl Preflight<'_> {
         }
         let zone = report.note(Check::ZoneFound, target.as_str(), began, zone, |zone| zone.name.clone())?;
         let began = Instant::now();
-        let confirmed = self.resolver.confirm_zone(&zone, &target).await;
-        report.note(Check::ZoneConfirmed, target.as_str(), began, confirmed, |()| "the world asks this zone".to_owned())?;
+        let confirmed = places.confirm(&hand, zone.clone(), &target).await;
+        let zone = report.note(Check::ZoneConfirmed, target.as_str(), began, confirmed, |confirmed| {
+            if confirmed.name == zone.name {
+                "the world asks this zone".to_owned()
+            } else {
+                format!("the world asks {}, and nobody delegates {}", confirmed.name, zone.name)
+            }
+        })?;
         places.keep(&hand, &zone);
         Some(Place { target, zone, hand })
     }

@@ -175,3 +175,13 @@ fn files_are_found_beside_the_configuration() {
     let refusal = Config::read(&path).unwrap().engine_settings().unwrap_err().to_string();
     assert!(refusal.contains("line 2") && refusal.ends_with("the file holds no certificates in PEM"), "{refusal}");
 }
+
+#[test]
+fn resolvers_by_https_are_told_with_the_roots_and_without_their_paths_in_debug_output() {
+    let config = parse("[dns]\ndoh = [\"https://dns.example/customer-4711\"]\nresolvers = [\"192.0.2.1\"]\n").unwrap();
+    let options = config.resolver_options().unwrap();
+    assert_eq!(options.https, ["https://dns.example/customer-4711"]);
+    assert_eq!(options.servers, ["192.0.2.1:53".parse().unwrap()]);
+    assert!(!format!("{config:?}").contains("4711"));
+    assert!(parse("").unwrap().resolver_options().unwrap().https.is_empty());
+}

@@ -9,7 +9,7 @@ use certkeep_engine::Ports;
 use certkeep_engine::preflight::{Authority, Check, Preflight, Report};
 use certkeep_sandbox::{Fault, Options, Times};
 use certkeep_testkit::clock::MovableClock;
-use certkeep_testkit::peers::{Bind, DnsRouter, Knot, PowerDns};
+use certkeep_testkit::peers::{Bind, DnsRouter, Fault as RouterFault, Knot, PowerDns, RecordType, ResponseCode, Tsig};
 
 use super::house::{House, ports, settings, text};
 use super::peers::{pdns, rfc2136};
@@ -223,4 +223,46 @@ async fn a_delegation_is_tried_with_the_provider_that_writes_there() {
     }
     assert_eq!(challenges.txt("pbx.challenges.test").await, Vec::<String>::new());
     assert_eq!(served.txt("_acme-challenge.www.example.test").await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_zone_that_nobody_delegates_does_not_hide_the_one_above_it() {
+    let server = PowerDns::start(&["example.test", "old.example.test", "very.old.example.test"]).await;
+    let router = DnsRouter::start([("example.test", server.dns_addr())]).await;
+    // The world knows nothing of the zones below.
+    router.inject(RouterFault::at("old.example.test").qtype(RecordType::SOA).code(ResponseCode::NXDomain));
+    let house = House::new(Options::default()).await;
+    let store = house.store().await;
+    let trial = Trial::new(ports(&store, &MovableClock::running(), router.dns_addr()), house.settings().ca);
+    let preflight = Preflight { authority: None, wait: false, ..trial.preflight() };
+    let names = ["pbx.very.old.example.test".parse().unwrap()];
+    let report = preflight.run(&names, "pdns", &pdns(&server)).await;
+    assert!(report.failure().is_none(), "{report:?}");
+    assert_eq!(evidence(&report, Check::ZoneFound), "very.old.example.test");
+    assert!(evidence(&report, Check::ZoneConfirmed).starts_with("the world asks example.test, "), "{report:?}");
+    assert_eq!(evidence(&report, Check::ProbeWritten), "in the zone example.test");
+    assert!(evidence(&report, Check::Caa).starts_with("any CA may issue"), "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_no_zone_is_asked_for_the_probe_shows_whether_the_credentials_work() {
+    let bind = Bind::start(&["example.test"]).await;
+    let router = DnsRouter::start([("example.test", bind.dns_addr())]).await;
+    let house = House::new(Options::default()).await;
+    let store = house.store().await;
+    let trial = Trial::new(ports(&store, &MovableClock::running(), router.dns_addr()), house.settings().ca);
+    let preflight = Preflight { authority: None, ..trial.preflight() };
+    let names = ["a.example.test".parse().unwrap(), "b.example.test".parse().unwrap()];
+    let with = |key: &Tsig| [rfc2136(bind.dns_addr(), key), vec![text("Zones", "example.test")]].concat();
+    let lines =
+        |report: &Report| told(report).into_iter().filter(|l| l.contains("probe") || l.contains("cred")).collect::<Vec<_>>();
+
+    let report = preflight.run(&names, "rfc2136", &with(bind.tsig())).await;
+    assert!(report.failure().is_none(), "{report:?}");
+    assert_eq!(lines(&report)[..2], ["+probe written _acme-challenge.a.example.test", "+credentials rfc2136"]);
+    // What was refused is neither tried again nor removed.
+    let wrong = Tsig { secret: bind.tsig_sha512().secret.clone(), ..bind.tsig().clone() };
+    let report = preflight.run(&names, "rfc2136", &with(&wrong)).await;
+    assert_eq!(lines(&report), ["-probe written _acme-challenge.a.example.test", "-credentials rfc2136"]);
+    assert_eq!(report.failure().unwrap().code, Code::CredentialsRejected);
 }

@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use certkeep_core::application::{AuthEntry, Delegation};
-use certkeep_core::failure::Failure;
+use certkeep_core::failure::{Code, Failure};
 use certkeep_core::issuance::Zone;
 use certkeep_core::name::DnsName;
 use certkeep_core::ports::{DnsProvider, DnsProviders, Resolver};
@@ -76,7 +76,7 @@ impl<'a> Places<'a> {
             Some(zone) => zone,
             None => {
                 let zone = hand.provider.find_zone(&target).await?;
-                self.resolver.confirm_zone(&zone, &target).await?;
+                let zone = self.confirm(&hand, zone, &target).await?;
                 self.keep(&hand, &zone);
                 zone
             }
@@ -103,6 +103,29 @@ impl<'a> Places<'a> {
         let hand = Hand::new(self.providers, dns_provider, auth)?;
         self.others.push(hand.clone());
         Ok(hand)
+    }
+
+    /// The zone if it is the one that the world asks for the target, else the next above it in the account that is: a
+    /// zone that was made there and never delegated would hide it for ever.
+    pub(crate) async fn confirm(&self, hand: &Hand, zone: Zone, target: &DnsName) -> Result<Zone, Failure> {
+        let mut zone = zone;
+        let mut nearest = None;
+        loop {
+            let failure = match self.resolver.confirm_zone(&zone, target).await {
+                Ok(()) => return Ok(zone),
+                Err(failure) if failure.code == Code::ZoneElsewhere => nearest.get_or_insert(failure),
+                Err(failure) => return Err(failure),
+            };
+            let above = zone.name.split_once('.').and_then(|(_, above)| above.parse().ok());
+            let outer = match &above {
+                Some(above) => hand.provider.find_zone(above).await.ok(),
+                None => None,
+            };
+            zone = match outer.filter(|outer| outer.name.len() < zone.name.len()) {
+                Some(outer) => outer,
+                None => return Err(failure.clone()),
+            };
+        }
     }
 
     /// A zone found before that the world asks for this name as well: saves the provider a question.
