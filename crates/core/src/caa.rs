@@ -5,13 +5,17 @@ use std::fmt;
 pub const METHOD: &str = "dns-01";
 
 /// The kinds of property that a CA knows: one that is critical and none of these stops it (RFC 8659 §4.1, RFC 9495 §4).
-const KNOWN: &[&str] = &["issue", "issuewild", "iodef", "issuemail"];
+const KNOWN: &[&str] = &["issue", "issuewild", "iodef", "issuemail", "issuevmc"];
+
+/// The flag of a critical property is 128 (RFC 8659 §4.1). People who count bits from the other end write 1, and CAs that
+/// mean it well, Let's Encrypt for one, heed that too.
+const CRITICAL: u8 = 128 | 1;
 
 /// One CAA record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Property {
-    /// Whether a CA that does not know the tag may not issue.
-    pub critical: bool,
+    /// The flags.
+    pub flags: u8,
     /// The tag, matched without regard to case.
     pub tag: String,
     /// The value; octets that are no text make it malformed.
@@ -64,7 +68,7 @@ impl RelevantSet {
 
     /// Whether an applicant may have a certificate, of a wildcard or not (RFC 8659 §4.2, §4.3).
     pub fn judge(&self, wildcard: bool, applicant: Applicant<'_>) -> Judgement {
-        let unknown = self.properties.iter().filter(|property| property.critical && !property.is_one_of(KNOWN));
+        let unknown = self.properties.iter().filter(|property| property.flags & CRITICAL != 0 && !property.is_one_of(KNOWN));
         let unknown: Vec<String> = unknown.map(|p| format!("{p} is critical, and CAs do not know its kind")).collect();
         if !unknown.is_empty() {
             return Judgement::Forbidden(unknown);
@@ -111,6 +115,7 @@ impl Property {
         };
         match values("validationmethods").as_slice() {
             [] => {}
+            [methods] if !methods.split(',').all(is_method) => return Word::Forbids("names methods that are none"),
             [methods] if methods.split(',').any(|method| method == METHOD) => {}
             [_] => return Word::Forbids("does not allow dns-01"),
             _ => return Word::Forbids("says validationmethods twice, which nobody can meet"),
@@ -133,7 +138,7 @@ impl fmt::Display for Property {
     /// As a zone file has it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value: String = self.value.chars().take(200).collect();
-        write!(f, "{} {} {value:?}", if self.critical { 128 } else { 0 }, self.tag)
+        write!(f, "{} {} {value:?}", self.flags, self.tag)
     }
 }
 
@@ -161,6 +166,11 @@ impl<'a> IssueValue<'a> {
     }
 }
 
+/// The name of a method (RFC 8657 §4).
+fn is_method(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
 /// Letters and digits with hyphens between them.
 fn is_label(text: &str) -> bool {
     let fits = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
@@ -179,8 +189,8 @@ mod tests {
     fn set(records: &[&str]) -> RelevantSet {
         let property = |record: &&str| {
             let mut parts = record.splitn(3, ' ');
-            let critical = parts.next().unwrap() == "128";
-            Property { critical, tag: parts.next().unwrap().into(), value: parts.next().unwrap_or_default().into() }
+            let flags = parts.next().unwrap().parse().unwrap();
+            Property { flags, tag: parts.next().unwrap().into(), value: parts.next().unwrap_or_default().into() }
         };
         RelevantSet { asked: vec!["example.com".into()], properties: records.iter().map(property).collect() }
     }
@@ -241,9 +251,11 @@ mod tests {
             (&["0 ISSUE ca2.example.org"], "--"),
             (&["128 issue ca1.example.net"], "++"),
             (&["0 issue ca1.example.net", "128 tbs Unknown"], "--"),
+            (&["0 issue ca1.example.net", "1 tbs Unknown"], "--"),
+            (&["0 issue ca1.example.net", "64 tbs Unknown"], "++"),
             (&["0 issue ca1.example.net", "0 tbs Unknown"], "++"),
             (&["0 tbs Unknown"], "**"),
-            (&["128 issuemail ;"], "**"),
+            (&["128 issuemail ;", "128 issuevmc ;"], "**"),
         ] {
             assert_eq!(words(records), expected, "{records:?}");
         }
@@ -264,6 +276,9 @@ mod tests {
             ("validationmethods=http-01,dns-01".to_owned(), "++"),
             ("validationmethods=http-01".to_owned(), "--"),
             ("validationmethods=ca-dns-01".to_owned(), "--"),
+            ("validationmethods=ca-x,dns-01".to_owned(), "++"),
+            ("validationmethods=dns-01,".to_owned(), "--"),
+            ("validationmethods=a_b,dns-01".to_owned(), "--"),
             ("validationmethods=".to_owned(), "--"),
             ("validationmethods=dns-01; validationmethods=dns-01".to_owned(), "--"),
             (format!("validationmethods=dns-01; {uri}"), "++"),
@@ -308,8 +323,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_value_can_be_judged(value in ".*", tag in "(issue|issuewild|tbs|\\PC{0,5})", critical: bool, wildcard: bool) {
-            let properties = vec![Property { critical, tag, value }];
+        fn any_value_can_be_judged(value in ".*", tag in "(issue|issuewild|tbs|\\PC{0,5})", flags: u8, wildcard: bool) {
+            let properties = vec![Property { flags, tag, value }];
             let set = RelevantSet { asked: vec!["example.com".into()], properties };
             letter(&set.judge(wildcard, Applicant { identities: &["ca.example".to_owned()], account: None }));
         }

@@ -61,11 +61,9 @@ fn end_of(answer: &Message, name: &Name, passed: &mut Vec<Name>) -> Result<Name,
 fn properties(answer: &Message, owner: &Name) -> Vec<Property> {
     let records = answer.answers.iter().filter(|record| record.name == *owner);
     let property = |data: &RData| match data {
-        RData::CAA(caa) => Some(Property {
-            critical: caa.issuer_critical,
-            tag: caa.tag.clone(),
-            value: String::from_utf8_lossy(&caa.value).into_owned(),
-        }),
+        RData::CAA(caa) => {
+            Some(Property { flags: caa.flags(), tag: caa.tag.clone(), value: String::from_utf8_lossy(&caa.value).into_owned() })
+        }
         _ => None,
     };
     records.filter_map(|record| property(&record.data)).collect()
