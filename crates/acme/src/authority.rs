@@ -35,6 +35,8 @@ pub(crate) struct Directory {
     pub(crate) document: Bytes,
     pub(crate) new_account: String,
     pub(crate) new_nonce: Uri,
+    /// The names by which the CA goes in CAA records.
+    pub(crate) caa_identities: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -42,6 +44,15 @@ pub(crate) struct Directory {
 struct Entries {
     new_account: String,
     new_nonce: String,
+    #[serde(default)]
+    meta: Meta,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Meta {
+    #[serde(default)]
+    caa_identities: Vec<String>,
 }
 
 impl Authority {
@@ -74,6 +85,7 @@ impl Authority {
             url,
             new_account: entries.new_account,
             new_nonce: entries.new_nonce.parse().map_err(|_| answer.foreign(None))?,
+            caa_identities: entries.meta.caa_identities,
             document: answer.body,
         });
         *lock(&self.directory) = Some((Arc::clone(&directory), Instant::now()));

@@ -106,6 +106,10 @@ impl Issuer for AcmeIssuer {
         Credentials::generate()?.seal(&ca.directory)
     }
 
+    async fn caa_identities(&self, ca: &CertificateAuthority) -> Result<Vec<String>, Failure> {
+        Ok(self.session(ca).await?.directory().caa_identities.clone())
+    }
+
     async fn register(&self, ca: &CertificateAuthority, account: &AcmeAccount) -> Result<AcmeAccount, Failure> {
         let mut credentials = Credentials::open(ca, account)?;
         let session = self.session(ca).await?;

@@ -109,7 +109,7 @@ fn run(place: &Place, command: Command) -> Result<(), CommandError> {
         }
         Command::Dns(command) => {
             logging::start(quiet)?;
-            dns::run(command)
+            dns::run(place, command)
         }
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Serve(overrides) => {

@@ -3,6 +3,7 @@
 //! Every key has a default, so that no file at all is a configuration too. A key that is not known, a value of the
 //! wrong kind or a file that cannot be read is an error that names file, line and key. `docs/certkeep.sample.toml`
 //! shows every key; a test holds the two together. Start reading at [`Config`].
+mod delegation;
 mod place;
 mod resolve;
 mod values;
@@ -18,9 +19,10 @@ use serde::Deserialize;
 use toml::Spanned;
 
 pub use place::ConfigError;
+pub(crate) use values::is_secure as is_directory;
 
 use place::Source;
-use values::{Contact, Directory, Endpoint, Server};
+use values::{Contact, Directory, Doh, Domain, Endpoint, Parameter, Server};
 
 /// The name of the file in the data folder that is read when no other is named.
 pub const FILE_NAME: &str = "certkeep.toml";
@@ -36,6 +38,8 @@ pub struct Config {
     pub acme: Acme,
     /// The API.
     pub api: Api,
+    /// Who writes below the targets of delegations.
+    delegation: Vec<Delegation>,
     /// Whom to ask about names.
     pub dns: Dns,
     /// How much is allowed.
@@ -79,6 +83,21 @@ pub struct Api {
     pub enabled: bool,
 }
 
+/// `[[delegation]]`: who writes the challenge records of names that lead below a suffix by a CNAME.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Delegation {
+    /// What the targets are, or lie below.
+    suffix: Domain,
+    /// The provider's flag.
+    dns_provider: Spanned<String>,
+    /// Its parameters.
+    #[serde(default)]
+    auth: BTreeMap<String, Spanned<Parameter>>,
+    /// A file with further parameters as KEY=VALUE on each line.
+    auth_file: Option<Spanned<PathBuf>>,
+}
+
 /// `[dns]`: how certkeep sees whether a record is visible.
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -89,7 +108,9 @@ pub struct Dns {
     authoritative: Vec<Server>,
     /// Servers that stand in for the providers' own, by flag.
     endpoints: BTreeMap<String, Endpoint>,
-    /// Files with further roots to trust for the providers' HTTPS, PEM.
+    /// Resolvers by HTTPS, asked where port 53 does not lead to the name servers.
+    doh: Vec<Doh>,
+    /// Files with further roots to trust for the providers' HTTPS, and for that of `doh`, PEM.
     roots: Vec<Spanned<PathBuf>>,
     /// Seconds, where the application says nothing.
     propagation_timeout: NonZeroU32,
@@ -178,6 +199,7 @@ impl Default for Dns {
             resolvers: Vec::new(),
             authoritative: Vec::new(),
             endpoints: BTreeMap::new(),
+            doh: Vec::new(),
             roots: Vec::new(),
             propagation_timeout: NonZeroU32::MIN.saturating_add(119),
             polling_interval: NonZeroU32::MIN.saturating_add(1),

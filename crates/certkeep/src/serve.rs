@@ -77,11 +77,13 @@ impl Plan {
     /// # Errors
     /// The configuration's.
     pub fn new(folder: &Path, config: &Config, overrides: Overrides) -> Result<Plan, ConfigError> {
+        let providers = || Ok(RegistryOptions { pages_folder: pages_folder(folder), ..config.provider_options()? });
+        config.check_delegations(&Registry::new(providers()?))?;
         Ok(Plan {
             store: Options { folder: folder.to_owned(), key_file: config.key_file() },
             settings: config.engine_settings()?,
-            providers: RegistryOptions { pages_folder: pages_folder(folder), ..config.provider_options()? },
-            resolver: config.resolver_options(),
+            providers: providers()?,
+            resolver: config.resolver_options()?,
             api_enabled: config.api.enabled,
             listen: overrides.listen.unwrap_or(config.tls.listen),
             http: overrides.http.or(config.tls.http),

@@ -57,6 +57,25 @@ pub struct Application {
     pub auth: Vec<AuthEntry>,
 }
 
+/// Who writes the records of challenge names that are delegated below a suffix, whatever the application says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delegation {
+    /// The name that the delegations' targets are, or lie below.
+    pub suffix: DnsName,
+    /// The provider's flag.
+    pub dns_provider: String,
+    /// Its parameters.
+    pub auth: Vec<AuthEntry>,
+}
+
+impl Delegation {
+    /// The one for a target: of several the one with the longest suffix.
+    pub fn of<'a>(all: &'a [Delegation], target: &DnsName) -> Option<&'a Delegation> {
+        let fitting = all.iter().filter(|delegation| target.is_within(delegation.suffix.as_str()));
+        fitting.max_by_key(|delegation| delegation.suffix.as_str().len())
+    }
+}
+
 /// One or more different names, in the order given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -108,6 +127,18 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_longest_suffix_decides_about_a_delegation() {
+        let delegation =
+            |suffix: &str| Delegation { suffix: suffix.parse().unwrap(), dns_provider: suffix.to_owned(), auth: Vec::new() };
+        let all = ["example.net", "acme.example.net", "example.org"].map(delegation);
+        let of = |target: &str| Delegation::of(&all, &target.parse().unwrap()).map(|found| found.dns_provider.as_str());
+        assert_eq!(of("pbx.acme.example.net"), Some("acme.example.net"));
+        assert_eq!(of("acme.example.net"), Some("acme.example.net"));
+        assert_eq!(of("notacme.example.net"), Some("example.net"));
+        assert_eq!(of("pbx.example.com"), None);
+    }
 
     #[test]
     fn several_names_wildcards_and_repeats() {

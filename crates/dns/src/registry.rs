@@ -157,4 +157,12 @@ impl DnsProviders for Registry {
         let recipe = Recipe::connect(Arc::clone(page), http, parameters, shared, elsewhere.as_ref())?;
         Ok(Arc::new(recipe))
     }
+
+    fn asks_for_zones(&self, flag: &str, parameters: &Parameters) -> bool {
+        let Some(page) = self.page(flag) else { return false };
+        match &page.zone {
+            Some(zone) => !zone.unlisted && !zone.soa,
+            None => page.driver == Some(Driver::Rfc2136) && rfc2136::asks_for_zones(parameters),
+        }
+    }
 }

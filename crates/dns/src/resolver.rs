@@ -2,25 +2,32 @@
 //!
 //! Recursive resolvers ([`ResolverOptions::servers`]) tell where a name leads and which servers are authoritative; the
 //! records themselves are asked of those servers directly, and no answer is kept. Start reading at [`DnsResolver`];
-//! the rules are pure functions in `walk` (names) and `matrix` (who shows what).
+//! the rules are pure functions in `walk` (names) and `matrix` (who shows what). `watch` looks until all is shown;
+//! `interception` tells when somebody else answers in the servers' place, and `https` is the way around.
+mod caa;
 pub(crate) mod exchange;
+mod https;
+mod interception;
 mod matrix;
 mod recursive;
 mod visible;
 mod walk;
+mod watch;
 
 use std::io;
 use std::net::SocketAddr;
 
 use async_trait::async_trait;
+use certkeep_core::caa::RelevantSet;
 use certkeep_core::failure::{Code, Failure};
 use certkeep_core::issuance::{TxtRecord, Zone};
 use certkeep_core::name::DnsName;
-use certkeep_core::ports::{Propagation, Resolver};
+use certkeep_core::ports::{Propagation, Resolver, Sighting};
 use hickory_proto::rr::Name;
 use tokio::sync::Semaphore;
 
-use recursive::Recursive;
+use https::Https;
+use recursive::{PORT, Recursive};
 
 /// Most questions in flight at once, each of which holds a socket.
 const IN_FLIGHT: usize = 256;
@@ -32,6 +39,24 @@ pub struct ResolverOptions {
     pub servers: Vec<SocketAddr>,
     /// Whom authoritative questions go to.
     pub authoritative: Authoritative,
+    /// Resolvers by HTTPS (RFC 8484), asked where the name servers cannot be: `https://` and all of the path.
+    pub https: Vec<String>,
+    /// Roots in PEM that they are trusted by besides the machine's own.
+    pub extra_roots: Vec<String>,
+    /// Addresses at which nobody is: whoever answers there answers in everybody's place.
+    pub nowhere: Vec<SocketAddr>,
+}
+
+impl Default for ResolverOptions {
+    fn default() -> Self {
+        ResolverOptions {
+            servers: Vec::new(),
+            authoritative: Authoritative::Discovered,
+            https: Vec::new(),
+            extra_roots: Vec::new(),
+            nowhere: interception::nowhere(),
+        }
+    }
 }
 
 /// Whom authoritative questions go to.
@@ -39,6 +64,8 @@ pub struct ResolverOptions {
 pub enum Authoritative {
     /// The name servers of the zone, each at all its addresses, port 53.
     Discovered,
+    /// The same at another port: for laboratories.
+    DiscoveredAt(u16),
     /// These instead, whatever the zone: for split views and laboratories.
     Fixed(Vec<SocketAddr>),
 }
@@ -46,6 +73,9 @@ pub enum Authoritative {
 /// Why a resolver cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidOptions {
+    /// What is no address of a resolver by HTTPS.
+    #[error("a resolver over HTTPS is named by something else than an https:// address: [dns] doh")]
+    Https,
     /// Authoritative questions would go to nobody.
     #[error("the list of authoritative servers is empty")]
     NoAuthority,
@@ -62,6 +92,8 @@ pub enum InvalidOptions {
 pub struct DnsResolver {
     recursive: Recursive,
     authoritative: Authoritative,
+    https: Https,
+    nowhere: Vec<SocketAddr>,
     permits: Semaphore,
 }
 
@@ -77,8 +109,19 @@ impl DnsResolver {
         Ok(DnsResolver {
             recursive: Recursive::new(options.servers)?,
             authoritative: options.authoritative,
+            https: Https::new(&options.https, options.extra_roots)?,
+            nowhere: options.nowhere,
             permits: Semaphore::new(IN_FLIGHT),
         })
+    }
+
+    /// The port of the zone's own name servers; `None` where others are asked in their place.
+    fn authoritative_port(&self) -> Option<u16> {
+        match &self.authoritative {
+            Authoritative::Discovered => Some(PORT),
+            Authoritative::DiscoveredAt(port) => Some(*port),
+            Authoritative::Fixed(_) => None,
+        }
     }
 }
 
@@ -92,8 +135,12 @@ impl Resolver for DnsResolver {
         walk::confirm_zone(self, zone, name).await
     }
 
-    async fn await_visible(&self, zone: &Zone, records: &[TxtRecord], propagation: Propagation) -> Result<(), Failure> {
+    async fn await_visible(&self, zone: &Zone, records: &[TxtRecord], propagation: Propagation) -> Result<Sighting, Failure> {
         visible::await_visible(self, zone, records, propagation).await
+    }
+
+    async fn caa(&self, name: &DnsName) -> Result<RelevantSet, Failure> {
+        caa::relevant(self, name).await
     }
 }
 

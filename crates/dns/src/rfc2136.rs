@@ -58,6 +58,11 @@ pub fn connect_by(parameters: &Parameters, clock: Arc<dyn Clock>) -> Result<Arc<
     Ok(Arc::new(Primary { settings: Settings::read(parameters)?, clock }))
 }
 
+/// Whether finding a zone asks the server, and by a key.
+pub(crate) fn asks_for_zones(parameters: &Parameters) -> bool {
+    Settings::read(parameters).is_ok_and(|settings| settings.zones.is_empty() && settings.key.is_some())
+}
+
 /// A zone's primary server.
 struct Primary {
     settings: Settings,

@@ -3,6 +3,7 @@
 //! Each step does one outward thing and saves what it learnt; the next run of the same step, in this process or after
 //! a kill, finds what was saved and goes on. Records are journalled before they are created and taken down in every
 //! outcome.
+mod places;
 mod presenting;
 mod records;
 
@@ -22,6 +23,10 @@ use tokio::task::JoinHandle;
 
 use crate::Engine;
 use crate::draw::draw;
+
+pub(crate) use places::{Hand, Places};
+pub(crate) use presenting::propagation;
+pub(crate) use records::parameters;
 
 /// How long a step may take, besides what it does for each name or waits for.
 pub(crate) const STEP_DEADLINE: Duration = Duration::from_secs(300);
@@ -151,7 +156,7 @@ impl Run {
                 let names = u32::try_from(self.issuance.application.names.as_slice().len()).unwrap_or(u32::MAX);
                 STEP_DEADLINE.saturating_add(TIME_FOR_A_RECORD.saturating_mul(names))
             }
-            Step::Presented => STEP_DEADLINE.saturating_add(self.propagation().timeout),
+            Step::Presented => STEP_DEADLINE.saturating_add(self.longest_propagation()),
             _ => STEP_DEADLINE,
         }
     }

@@ -4,6 +4,7 @@
 //! - [`inventory`]: reading, adding, changing, deleting certificates (contract §4).
 //! - [`webserver`]: which certificate certkeep's own HTTPS serves (contract §5).
 //! - [`issuing`]: an issuance, step by saved step (DESIGN §3 of the project: see `ARCHITECTURE.md`).
+//! - [`preflight`]: whether an application can work, without an order.
 //! - [`jobs`]: the loop that finds due work and takes it.
 //!
 //! What may not enter: a transport, a database, a DNS or ACME library. Only the ports of [`certkeep_core`] are known
@@ -14,11 +15,13 @@ pub mod error;
 pub mod inventory;
 pub mod issuing;
 pub mod jobs;
+pub mod preflight;
 pub mod webserver;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use certkeep_core::application::Delegation;
 use certkeep_core::material::KeyType;
 use certkeep_core::ports::{CertificateAuthority, DnsProviders, Issuer, Propagation, Resolver, Store};
 use certkeep_core::renewal::Policy;
@@ -57,6 +60,8 @@ pub struct Settings {
     pub max_trusted: Option<u32>,
     /// Where the client's parameters say nothing.
     pub propagation: Propagation,
+    /// Whose challenge records are written by another provider than the application's.
+    pub delegations: Vec<Delegation>,
     /// Issuances under way at once.
     pub concurrency: u32,
 }

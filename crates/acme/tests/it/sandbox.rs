@@ -62,6 +62,15 @@ impl House {
 }
 
 #[tokio::test]
+async fn the_directory_tells_by_which_names_the_ca_goes_in_caa_records() {
+    let house = House::build().await;
+    assert_eq!(house.issuer.caa_identities(&house.ca).await.unwrap(), ["sandbox.example"]);
+    house.sandbox.set_record("example.com", "CAA", &["0 issue \"other.example\""]).unwrap();
+    let order = house.place(&["a.example.com"]).await.unwrap();
+    assert_eq!(house.validate(&order).await.unwrap_err().code, Code::CaaForbids);
+}
+
+#[tokio::test]
 async fn a_wildcard_and_its_base_are_certified_though_every_second_nonce_is_bad() {
     let house = House::build().await;
     house.sandbox.faults().set(Fault::BadNonce, Times::Every(2));

@@ -58,6 +58,8 @@ async fn registering_sends_contact_and_consent_and_can_be_repeated() {
 #[tokio::test]
 async fn a_directory_is_read_once_and_nonces_are_not_asked_for_twice() {
     let (stub, issuer) = (Stub::start().await, issuer());
+    // A directory without `meta` is one too.
+    assert_eq!(issuer.caa_identities(&stub.ca()).await.unwrap(), Vec::<String>::new());
     let account = registered(&issuer, &stub.ca()).await;
     for _ in 0..3 {
         issuer.new_order(&stub.ca(), &account, &names()).await.unwrap();

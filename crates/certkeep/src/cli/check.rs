@@ -3,6 +3,7 @@ use clap::Subcommand;
 
 use super::ending::print;
 use super::{CommandError, Place};
+use crate::serve::{Overrides, Plan};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -14,8 +15,6 @@ pub(super) fn run(place: &Place, Command::Check: Command) -> Result<(), CommandE
     let Some(file) = place.config_file() else {
         return print(&format!("There is no {} in {}: the defaults hold.\n", crate::config::FILE_NAME, place.data.display()));
     };
-    let config = place.config()?;
-    config.engine_settings()?;
-    config.provider_options()?;
+    Plan::new(&place.data, &place.config()?, Overrides::default())?;
     print(&format!("{} is understood.\n", file.display()))
 }

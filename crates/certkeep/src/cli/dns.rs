@@ -1,4 +1,5 @@
-//! `certkeep dns`: the DNS providers by hand and in scripts. Reads no configuration and no data folder.
+//! `certkeep dns`: the DNS providers by hand and in scripts. Opens no data folder; `check` alone reads the configuration,
+//! if there is one.
 mod account;
 mod check;
 mod ending;
@@ -10,7 +11,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use self::account::Account;
-use super::CommandError;
+use super::{CommandError, Place};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -18,9 +19,11 @@ pub(super) enum Command {
     Add(record::Arguments),
     /// Take exactly this TXT value down; that it is not there is no error
     Remove(record::Arguments),
-    /// Try a provider on a name: find its zone, write a TXT value, see it everywhere, remove it; no order at any CA
+    /// Try whether an application would work, without an order: credentials, zone, delegation, CAA records, a TXT value
+    /// written, seen everywhere and removed
     ///
-    /// CAA records and the CA itself are not looked at.
+    /// CAA records are judged for the CA of --directory or of the configuration; without either they are only told. The
+    /// configuration also says who writes below a delegation, and whom to ask where --resolver says nothing.
     Check(check::Arguments),
     /// List all providers
     Providers(pages::Listing),
@@ -33,11 +36,11 @@ pub(super) enum Command {
     },
 }
 
-pub(super) fn run(command: Command) -> Result<(), CommandError> {
+pub(super) fn run(place: &Place, command: Command) -> Result<(), CommandError> {
     match command {
         Command::Add(arguments) => wait(record::add(&arguments)),
         Command::Remove(arguments) => wait(record::remove(&arguments)),
-        Command::Check(arguments) => wait(check::run(&arguments)),
+        Command::Check(arguments) => wait(check::run(place, &arguments)),
         Command::Providers(listing) => pages::list(&listing),
         Command::Show(showing) => pages::show(&showing),
         Command::Lint { page } => pages::lint(&page),

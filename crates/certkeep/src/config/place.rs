@@ -77,7 +77,11 @@ impl Source {
     fn key_at(&self, at: usize) -> Option<String> {
         let line_end = self.text.get(at..).and_then(|rest| rest.find('\n')).map_or(self.text.len(), |end| at + end);
         let lines = || self.text.get(..line_end).unwrap_or_default().lines().rev().map(str::trim_start);
-        let section = |line: &str| line.starts_with('[').then(|| line.split(']').next().map(|name| format!("{name}]")))?;
+        let section = |line: &str| {
+            let brackets = line.len() - line.trim_start_matches('[').len();
+            let name = line.get(brackets..)?.split(']').next()?;
+            (brackets > 0).then(|| format!("{}{name}{}", "[".repeat(brackets), "]".repeat(brackets)))
+        };
         // A value of several lines has its key further up, but not above its section.
         let key = lines().take_while(|line| section(line).is_none()).find_map(name_of_entry);
         match (lines().find_map(section), key) {

@@ -38,6 +38,7 @@ impl Config {
                 timeout: seconds(self.dns.propagation_timeout),
                 interval: seconds(self.dns.polling_interval),
             },
+            delegations: self.delegations()?,
             concurrency: self.limits.concurrency.get(),
         })
     }
@@ -56,15 +57,21 @@ impl Config {
     }
 
     /// What the resolver is told.
-    pub fn resolver_options(&self) -> ResolverOptions {
+    ///
+    /// # Errors
+    /// A file that is named cannot be read or is not what it should be.
+    pub fn resolver_options(&self) -> Result<ResolverOptions, ConfigError> {
         let addresses = |servers: &[Server]| servers.iter().map(|server| server.0).collect::<Vec<_>>();
-        ResolverOptions {
+        Ok(ResolverOptions {
             servers: addresses(&self.dns.resolvers),
             authoritative: match addresses(&self.dns.authoritative) {
                 none if none.is_empty() => Authoritative::Discovered,
                 fixed => Authoritative::Fixed(fixed),
             },
-        }
+            https: self.dns.doh.iter().map(|server| server.0.clone()).collect(),
+            extra_roots: self.dns.roots.iter().map(|path| self.root(path)).collect::<Result<_, _>>()?,
+            ..ResolverOptions::default()
+        })
     }
 
     /// The file with the sealing keys, where it is not the one in the data folder.
@@ -104,7 +111,7 @@ impl Config {
         }
     }
 
-    fn text_of(&self, path: &Spanned<PathBuf>) -> Result<String, ConfigError> {
+    pub(super) fn text_of(&self, path: &Spanned<PathBuf>) -> Result<String, ConfigError> {
         let file = self.source.beside(path.get_ref());
         std::fs::read_to_string(&file)
             .map_err(|error| self.source.problem(path.span(), format!("{} cannot be read: {error}", file.display())))

@@ -19,7 +19,8 @@ fn sample() -> String {
 /// The sample with the keys that it only shows.
 fn sample_in_full() -> String {
     let shown = |line: &str| {
-        let bare = line.strip_prefix('#').filter(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()));
+        let key = |rest: &str| rest.starts_with(|c: char| c.is_ascii_lowercase()) || rest.starts_with("[[");
+        let bare = line.strip_prefix('#').filter(|rest| key(rest));
         bare.unwrap_or(line).to_owned() + "\n"
     };
     sample().lines().map(shown).collect()
@@ -38,8 +39,12 @@ fn the_sample_shows_every_key() {
     let sections = known("nonsense = 1");
     assert_eq!(sample.keys().cloned().collect::<BTreeSet<_>>(), sections);
     for section in sections {
-        let shown: BTreeSet<String> = sample[&section].as_table().unwrap().keys().cloned().collect();
-        assert_eq!(shown, known(&format!("[{section}]\nnonsense = 1")), "[{section}]");
+        let (first, head) = match &sample[&section] {
+            toml::Value::Array(list) => (&list[0], format!("[[{section}]]")),
+            table => (table, format!("[{section}]")),
+        };
+        let shown: BTreeSet<String> = first.as_table().unwrap().keys().cloned().collect();
+        assert_eq!(shown, known(&format!("{head}\nnonsense = 1")), "{head}");
     }
 }
 
@@ -50,6 +55,37 @@ fn the_sample_is_a_configuration_with_and_without_what_it_only_shows() {
     assert_eq!(format!("{:?}", config.tls), format!("{:?}", Config::default().tls));
     assert_eq!(format!("{:?}", config.log), format!("{:?}", Config::default().log));
     parse(&sample_in_full()).unwrap();
+}
+
+#[test]
+fn a_delegation_takes_its_secrets_from_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, secrets) = (folder.path().join("some.toml"), folder.path().join("secrets"));
+    let head = "[[delegation]]\nsuffix = \"Acme.example.net.\"\ndns_provider = \"pdns\"\n";
+    fs::write(&path, format!("{head}auth = {{ Host = \"http://127.0.0.1:1\", TTL = 60 }}\nauth_file = \"secrets\"\n")).unwrap();
+    fs::write(&secrets, "# of the zone\n\nAPIKey=plantedsecret\n").unwrap();
+    let registry = certkeep_dns::registry::Registry::new(certkeep_dns::registry::RegistryOptions::default());
+    let check = || Config::read(&path).unwrap().check_delegations(&registry).map_err(|error| error.to_string());
+    let config = Config::read(&path).unwrap();
+    check().unwrap();
+    let delegations = config.engine_settings().unwrap().delegations;
+    assert_eq!((delegations.len(), delegations[0].suffix.as_str()), (1, "acme.example.net"));
+    let keys: Vec<&str> = delegations[0].auth.iter().map(|entry| entry.k.as_str()).collect();
+    assert_eq!(keys, ["Host", "TTL", "APIKey"]);
+    assert!(!format!("{config:?}{delegations:?}").contains("plantedsecret"));
+
+    for (text, expected) in [
+        ("plantedsecret", "line 5, column 13: [[delegation]] auth_file: line 1 of the file is not KEY=VALUE"),
+        ("plantedsecret=1", "line 5, column 13: [[delegation]] auth_file: pdns has no such parameter; it has "),
+        ("", "line 3, column 16: [[delegation]] dns_provider: APIKey is required"),
+        ("APIKey=plantedsecret\nTTL=plantedsecret", "line 4, column "),
+    ] {
+        fs::write(&secrets, text).unwrap();
+        let refusal = check().unwrap_err();
+        assert!(refusal.contains(expected) && !refusal.contains("plantedsecret"), "{refusal}");
+    }
+    fs::write(&path, head.replace("pdns", "nosuch")).unwrap();
+    assert!(check().unwrap_err().contains("line 3, column 16: [[delegation]] dns_provider: certkeep dns providers"));
 }
 
 #[test]
@@ -82,6 +118,15 @@ fn a_refusal_names_file_line_and_key() {
         ),
         ("[acme]\neab_kid = \"kid\"\n", "certkeep.toml, line 2, column 11: [acme] eab_kid: also needs eab_hmac_key"),
         ("[acme]\neab_hmac_key = \"key\"\n", "certkeep.toml, line 2, column 16: [acme] eab_hmac_key: also needs eab_kid"),
+        (
+            "[[delegation]]\nsuffix = \"net\"\n",
+            "certkeep.toml, line 2, column 10: [[delegation]] suffix: this is not a domain name with at least two parts",
+        ),
+        ("[[delegation]]\nsuffix = \"a.example\"\n", "certkeep.toml, line 1, column 1: [[delegation]]: missing field"),
+        (
+            "[dns]\ndoh = [\"http://dns.example/\"]\n",
+            "certkeep.toml, line 2, column 8: [dns] doh: this is not the HTTPS address of a resolver",
+        ),
         ("[tls\n", "certkeep.toml, line 1, column 5"),
     ] {
         let refusal = refused(text);
@@ -129,4 +174,14 @@ fn files_are_found_beside_the_configuration() {
     fs::write(folder.path().join("root.pem"), "nothing").unwrap();
     let refusal = Config::read(&path).unwrap().engine_settings().unwrap_err().to_string();
     assert!(refusal.contains("line 2") && refusal.ends_with("the file holds no certificates in PEM"), "{refusal}");
+}
+
+#[test]
+fn resolvers_by_https_are_told_with_the_roots_and_without_their_paths_in_debug_output() {
+    let config = parse("[dns]\ndoh = [\"https://dns.example/customer-4711\"]\nresolvers = [\"192.0.2.1\"]\n").unwrap();
+    let options = config.resolver_options().unwrap();
+    assert_eq!(options.https, ["https://dns.example/customer-4711"]);
+    assert_eq!(options.servers, ["192.0.2.1:53".parse().unwrap()]);
+    assert!(!format!("{config:?}").contains("4711"));
+    assert!(parse("").unwrap().resolver_options().unwrap().https.is_empty());
 }

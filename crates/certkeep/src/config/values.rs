@@ -2,6 +2,8 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
+use certkeep_core::application::AuthValue;
+use certkeep_core::name::DnsName;
 use secrecy::SecretString;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use toml::Spanned;
@@ -24,16 +26,86 @@ impl Default for Directory {
 
 impl<'de> Deserialize<'de> for Directory {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        text(deserializer, "the HTTPS address of an ACME directory", |text| {
-            let url = Url::parse(text).ok()?;
-            let loopback = match url.host()? {
-                Host::Domain(name) => name == "localhost",
-                Host::Ipv4(address) => address.is_loopback(),
-                Host::Ipv6(address) => address.is_loopback(),
-            };
-            let secure = url.scheme() == "https" || (url.scheme() == "http" && loopback);
-            secure.then(|| Directory(text.to_owned()))
+        text(deserializer, "the HTTPS address of an ACME directory", |text| is_secure(text).then(|| Directory(text.to_owned())))
+    }
+}
+
+/// Whether this is an address by HTTPS, or by HTTP on loopback.
+pub(crate) fn is_secure(text: &str) -> bool {
+    let Ok(url) = Url::parse(text) else { return false };
+    let loopback = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => return false,
+    };
+    url.scheme() == "https" || (url.scheme() == "http" && loopback)
+}
+
+/// A resolver by HTTPS (RFC 8484).
+#[derive(Clone)]
+pub(super) struct Doh(pub(super) String);
+
+impl fmt::Debug for Doh {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Some resolvers know their customers by the path.
+        f.write_str("Doh")
+    }
+}
+
+impl<'de> Deserialize<'de> for Doh {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text(deserializer, "the HTTPS address of a resolver: \"https://dns.example/dns-query\"", |text| {
+            let bare = Url::parse(text).is_ok_and(|url| url.username().is_empty() && url.password().is_none());
+            (bare && is_secure(text)).then(|| Doh(text.to_owned()))
         })
+    }
+}
+
+/// A domain name.
+#[derive(Clone, Debug)]
+pub(super) struct Domain(pub(super) DnsName);
+
+impl<'de> Deserialize<'de> for Domain {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text(deserializer, "a domain name with at least two parts: \"acme.example.net\"", |text| {
+            text.parse::<DnsName>().ok().filter(|name| !name.is_wildcard()).map(Domain)
+        })
+    }
+}
+
+/// The value of a provider's parameter.
+#[derive(Clone, Debug)]
+pub(super) struct Parameter(pub(super) AuthValue);
+
+impl<'de> Deserialize<'de> for Parameter {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyKind;
+        impl Visitor<'_> for AnyKind {
+            type Value = Parameter;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text, a whole number, true or false")
+            }
+
+            fn visit_bool<E: Error>(self, value: bool) -> Result<Parameter, E> {
+                Ok(Parameter(AuthValue::Boolean(value)))
+            }
+
+            fn visit_f64<E: Error>(self, _: f64) -> Result<Parameter, E> {
+                // The number may be a secret.
+                Err(E::custom("this is not a text, a whole number, true or false"))
+            }
+
+            fn visit_i64<E: Error>(self, value: i64) -> Result<Parameter, E> {
+                Ok(Parameter(AuthValue::Integer(value)))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Parameter, E> {
+                Ok(Parameter(AuthValue::Text(text.into())))
+            }
+        }
+        deserializer.deserialize_any(AnyKind)
     }
 }
 

@@ -54,10 +54,15 @@ fn plan(listen: SocketAddr, folder: &TempDir, sandbox: &Sandbox) -> Plan {
             max_server: None,
             max_trusted: None,
             propagation: Propagation { timeout: Duration::from_secs(10), interval: Duration::from_secs(1) },
+            delegations: Vec::new(),
             concurrency: 1,
         },
         providers: RegistryOptions::default(),
-        resolver: ResolverOptions { servers: dns.clone(), authoritative: Authoritative::Fixed(dns) },
+        resolver: ResolverOptions {
+            servers: dns.clone(),
+            authoritative: Authoritative::Fixed(dns),
+            ..ResolverOptions::default()
+        },
         api_enabled: true,
         listen,
         http: None,

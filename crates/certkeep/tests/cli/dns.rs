@@ -1,9 +1,10 @@
 use std::fs;
+use std::path::PathBuf;
 
 use certkeep_sandbox::{Options, Sandbox};
 use serde_json::Value;
 
-use crate::process::{Ended, ended, program};
+use crate::process::{Data, Ended, ended, program};
 
 const NAME: &str = "_acme-challenge.host.example.com";
 /// Begins as some digests do.
@@ -72,12 +73,70 @@ async fn a_check_goes_through_every_step_and_leaves_nothing() {
     let sandbox = Sandbox::start(Options::default()).await.unwrap();
     let before = sandbox.txt_records();
     let key = sandbox.dns_api_key().to_owned();
+    sandbox.set_record("example.com", "CAA", &["0 issue \"ca.example\""]).unwrap();
     let (checked, answer) = pdns(&sandbox, "check", &key, &["--name", "host.example.com"]).await;
     assert_eq!(checked.code, 0, "{answer}");
-    let steps: Vec<&str> = answer["steps"].as_array().unwrap().iter().map(|step| step["step"].as_str().unwrap()).collect();
-    let expected = ["parameters", "delegation", "zone found", "zone confirmed", "probe written", "probe seen", "probe removed"];
-    assert_eq!(steps, expected);
+    let steps = answer["steps"].as_array().unwrap();
+    let names: Vec<&str> = steps.iter().map(|step| step["step"].as_str().unwrap()).collect();
+    let expected = [
+        "parameters",
+        "delegation",
+        "credentials",
+        "zone found",
+        "zone confirmed",
+        "CAA",
+        "probe written",
+        "probe seen",
+        "probe removed",
+    ];
+    assert_eq!(names, expected);
+    assert!(steps.iter().all(|step| step["ms"].is_u64() && step["evidence"].is_string() && step["about"].is_string()));
+    // Without a CA the records are told and not judged.
+    let told = steps[5]["evidence"].as_str().unwrap();
+    assert!(told.starts_with("not judged") && told.contains("0 issue \"ca.example\""), "{told}");
+    assert!(answer["not_checked"].as_str().unwrap().contains("--directory"), "{answer}");
     assert_eq!(sandbox.txt_records(), before);
+    sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_judges_caa_for_the_ca_that_is_named_or_configured() {
+    let sandbox = Sandbox::start(Options::default()).await.unwrap();
+    sandbox.set_record("ours.example.com", "CAA", &["0 issue \"sandbox.example\""]).unwrap();
+    sandbox.set_record("theirs.example.com", "CAA", &["0 issue \"ca.example\""]).unwrap();
+    let data = Data::new();
+    let dns = sandbox.dns_addr();
+    let config = data.configure(&format!(
+        "[acme]\ndirectory = \"{}\"\nroots = [\"root.pem\"]\n[dns]\nresolvers = [\"{dns}\"]\nauthoritative = [\"{dns}\"]\n",
+        sandbox.directory_url()
+    ));
+    let root = config.with_file_name("root.pem");
+    fs::write(&root, sandbox.tls_root_pem()).unwrap();
+    let auth = config.with_file_name("auth");
+    fs::write(&auth, format!("Host={}\nAPIKey={}\n", sandbox.dns_api_url(), sandbox.dns_api_key())).unwrap();
+    let check = async |more: Vec<String>, root: Option<PathBuf>| {
+        let mut command = program();
+        command.args(["dns", "check", "pdns", "--auth-file"]).arg(&auth);
+        command.args(["--name", "ours.example.com", "--name", "*.theirs.example.com"]).args(more);
+        command.envs(root.map(|root| ("SSL_CERT_FILE", root)));
+        tokio::task::spawn_blocking(move || ended(&mut command)).await.unwrap()
+    };
+    let dns = dns.to_string();
+    let named = ["--directory", sandbox.directory_url(), "--resolver", &dns, "--authoritative", &dns].map(str::to_owned);
+    let configured = ["--config".to_owned(), config.display().to_string()];
+    for (more, root) in [(named.to_vec(), Some(root)), (configured.to_vec(), None)] {
+        let checked = check(more, root).await;
+        assert_eq!(checked.code, 1, "{}{}", checked.stdout, checked.stderr);
+        let lines: Vec<&str> = checked.stdout.lines().collect();
+        let of = |begin: &str, part: &str| lines.iter().any(|line| line.starts_with(begin) && line.contains(part));
+        assert!(of("ok      CAA", "ours.example.com: ours.example.com allows it"), "{}", checked.stdout);
+        assert!(of("FAILED  CAA", "*.theirs.example.com: 401 caa_forbids"), "{}", checked.stdout);
+        assert!(of("ok      probe removed", "_acme-challenge.theirs.example.com"), "{}", checked.stdout);
+        assert!(checked.stderr.contains("401 caa_forbids"), "{}", checked.stderr);
+    }
+    let refused = check(vec!["--directory".to_owned(), "http://ca.example/".to_owned()], None).await;
+    assert_eq!(refused.code, 2);
+    assert_eq!(sandbox.orders(), 0);
     sandbox.stop().await;
 }
 

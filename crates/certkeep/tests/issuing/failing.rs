@@ -5,6 +5,7 @@ use certkeep_core::ports::{Certificates, Issuances};
 use certkeep_engine::UseCaseError;
 use certkeep_engine::inventory::{ApplicationInput, Update};
 use certkeep_sandbox::{Fault, Options, RetryAfter, Times};
+use certkeep_testkit::peers::Bind;
 use certkeep_testkit::wait::{PATIENCE, eventually};
 use jiff::SignedDuration;
 
@@ -64,6 +65,21 @@ async fn an_unknown_zone_is_201() {
     let id = running.apply("pbx.example.org", house.input()).await;
     let failure = running.failed(id).await;
     assert!(matches!(failure.code, Code::ZoneNotFound), "{failure}");
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_child_zone_that_is_delegated_to_another_provider_is_202() {
+    let house = House::new(Options::default()).await;
+    let elsewhere = Bind::start(&["child.example.com"]).await;
+    house.router.route("child.example.com", elsewhere.dns_addr());
+    let running = house.start().await;
+    let id = running.apply("pbx.child.example.com", house.input()).await;
+    let failure = running.failed(id).await;
+    assert_eq!(failure.code, Code::ZoneElsewhere, "{failure}");
+    let facts = failure.evidence.facts.join("\n");
+    assert!(facts.contains("has the zone example.com") && facts.contains("in the zone child.example.com"), "{facts}");
+    assert_eq!(house.sandbox.txt_records(), []);
     running.stop().await;
 }
 

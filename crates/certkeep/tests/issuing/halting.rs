@@ -3,11 +3,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use certkeep_core::caa::RelevantSet;
 use certkeep_core::failure::Failure;
 use certkeep_core::issuance::{AcmeAccount, TxtRecord, Zone};
 use certkeep_core::material::Chain;
 use certkeep_core::name::DnsName;
-use certkeep_core::ports::{CertificateAuthority, DnsProvider, DnsProviders, Issuer, Order, Propagation, Resolver};
+use certkeep_core::ports::{CertificateAuthority, DnsProvider, DnsProviders, Issuer, Order, Propagation, Resolver, Sighting};
 use certkeep_core::provider::{Descriptor, Parameters};
 use certkeep_engine::Ports;
 use tokio::sync::Notify;
@@ -68,6 +69,10 @@ impl DnsProviders for Providers {
     fn connect(&self, flag: &str, parameters: &Parameters) -> Result<Arc<dyn DnsProvider>, Failure> {
         Ok(Arc::new(Provider(self.0.connect(flag, parameters)?, Arc::clone(&self.1))))
     }
+
+    fn asks_for_zones(&self, flag: &str, parameters: &Parameters) -> bool {
+        self.0.asks_for_zones(flag, parameters)
+    }
 }
 
 struct Provider(Arc<dyn DnsProvider>, Arc<Halt>);
@@ -99,8 +104,12 @@ impl Resolver for World {
         self.0.confirm_zone(zone, name).await
     }
 
-    async fn await_visible(&self, zone: &Zone, records: &[TxtRecord], propagation: Propagation) -> Result<(), Failure> {
+    async fn await_visible(&self, zone: &Zone, records: &[TxtRecord], propagation: Propagation) -> Result<Sighting, Failure> {
         self.1.around(self.0.await_visible(zone, records, propagation)).await
+    }
+
+    async fn caa(&self, name: &DnsName) -> Result<RelevantSet, Failure> {
+        self.0.caa(name).await
     }
 }
 
@@ -110,6 +119,10 @@ struct Ca(Arc<dyn Issuer>, Arc<Halt>);
 impl Issuer for Ca {
     fn new_account(&self, ca: &CertificateAuthority) -> Result<AcmeAccount, Failure> {
         self.0.new_account(ca)
+    }
+
+    async fn caa_identities(&self, ca: &CertificateAuthority) -> Result<Vec<String>, Failure> {
+        self.0.caa_identities(ca).await
     }
 
     async fn register(&self, ca: &CertificateAuthority, account: &AcmeAccount) -> Result<AcmeAccount, Failure> {

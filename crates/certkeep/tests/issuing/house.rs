@@ -88,7 +88,8 @@ impl House {
 
 /// The real adapters, all questions of DNS going to one address.
 pub(crate) fn ports(store: &SqliteStore, clock: &MovableClock, dns: SocketAddr) -> Ports {
-    let options = ResolverOptions { servers: vec![dns], authoritative: Authoritative::Fixed(vec![dns]) };
+    let options =
+        ResolverOptions { servers: vec![dns], authoritative: Authoritative::Fixed(vec![dns]), ..ResolverOptions::default() };
     Ports {
         store: Arc::new(store.clone()),
         providers: Arc::new(Registry::new(RegistryOptions::default())),
@@ -112,6 +113,7 @@ pub(crate) fn settings(directory: &str, root_pem: &str) -> Settings {
         max_server: None,
         max_trusted: None,
         propagation: Propagation { timeout: Duration::from_secs(5), interval: Duration::from_secs(1) },
+        delegations: Vec::new(),
         concurrency: 16,
     }
 }

@@ -6,6 +6,7 @@
     clippy::unwrap_used,
     reason = "this crate is test code: what goes wrong here fails the test at once"
 )]
+mod delegated;
 mod failing;
 mod halting;
 mod house;
@@ -13,4 +14,5 @@ mod issued;
 mod killed;
 mod kills;
 mod peers;
+mod preflight;
 mod renewals;

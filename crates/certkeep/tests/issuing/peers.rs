@@ -53,11 +53,11 @@ impl AtPebble {
     }
 }
 
-fn pdns(server: &PowerDns) -> Vec<AuthEntry> {
+pub(crate) fn pdns(server: &PowerDns) -> Vec<AuthEntry> {
     vec![text("Host", &server.api_url()), text("APIKey", server.api_key()), integer("PollingInterval", 1)]
 }
 
-fn rfc2136(server: std::net::SocketAddr, tsig: &Tsig) -> Vec<AuthEntry> {
+pub(crate) fn rfc2136(server: std::net::SocketAddr, tsig: &Tsig) -> Vec<AuthEntry> {
     vec![
         text("Nameserver", &server.to_string()),
         text("TSIGAlgorithm", &format!("{}.", tsig.algorithm)),

@@ -2,13 +2,14 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use certkeep_core::caa::RelevantSet;
 use certkeep_core::failure::{Code, Failure};
 use certkeep_core::issuance::{AcmeAccount, TxtRecord, Zone};
 use certkeep_core::material::Chain;
 use certkeep_core::name::DnsName;
 use certkeep_core::ports::{
     Authorization, AuthorizationStatus, CertificateAuthority, DnsProvider, DnsProviders, Issuer, Order, OrderStatus, Propagation,
-    Resolver,
+    Resolver, Sighting,
 };
 use certkeep_core::provider::{DefaultValue, Descriptor, Parameter, ParameterKind, Parameters};
 use certkeep_core::time::Clock;
@@ -57,6 +58,10 @@ impl FakeCa {
 impl Issuer for FakeCa {
     fn new_account(&self, ca: &CertificateAuthority) -> Result<AcmeAccount, Failure> {
         Ok(AcmeAccount { directory: ca.directory.clone(), credentials: "fake".into(), registered: false })
+    }
+
+    async fn caa_identities(&self, _: &CertificateAuthority) -> Result<Vec<String>, Failure> {
+        Ok(Vec::new())
     }
 
     async fn register(&self, _: &CertificateAuthority, account: &AcmeAccount) -> Result<AcmeAccount, Failure> {
@@ -135,6 +140,10 @@ impl DnsProviders for FakeProviders {
     fn connect(&self, _: &str, _: &Parameters) -> Result<Arc<dyn DnsProvider>, Failure> {
         Ok(Arc::new(Quiet))
     }
+
+    fn asks_for_zones(&self, _: &str, _: &Parameters) -> bool {
+        true
+    }
 }
 
 /// A provider and a resolver to which everything is as it should be.
@@ -165,7 +174,11 @@ impl Resolver for Quiet {
         Ok(())
     }
 
-    async fn await_visible(&self, _: &Zone, _: &[TxtRecord], _: Propagation) -> Result<(), Failure> {
-        Ok(())
+    async fn await_visible(&self, _: &Zone, _: &[TxtRecord], _: Propagation) -> Result<Sighting, Failure> {
+        Ok(Sighting::default())
+    }
+
+    async fn caa(&self, _: &DnsName) -> Result<RelevantSet, Failure> {
+        Ok(RelevantSet::default())
     }
 }

@@ -116,6 +116,7 @@ impl House {
             max_server: plan.max_server,
             max_trusted: plan.max_trusted,
             propagation: Propagation { timeout: Duration::from_secs(5), interval: Duration::from_millis(10) },
+            delegations: Vec::new(),
             concurrency: 4,
         };
         let engine = Engine::start(ports, settings).await.unwrap();

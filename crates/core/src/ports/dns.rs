@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::caa::RelevantSet;
 use crate::failure::Failure;
 use crate::issuance::{TxtRecord, Zone};
 use crate::name::DnsName;
@@ -22,6 +23,10 @@ pub trait DnsProviders: Send + Sync {
     /// # Errors
     /// A parameter that cannot work, or a flag without a driver.
     fn connect(&self, flag: &str, parameters: &Parameters) -> Result<Arc<dyn DnsProvider>, Failure>;
+
+    /// Whether finding a zone asks the provider, with the credentials that these parameters hold. Some zones are found
+    /// without: then only a change shows whether the credentials work.
+    fn asks_for_zones(&self, flag: &str, parameters: &Parameters) -> bool;
 }
 
 /// A provider's account.
@@ -58,6 +63,13 @@ pub struct Propagation {
     pub interval: Duration,
 }
 
+/// How records came to be visible.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sighting {
+    /// What each name server showed at each address and after what time, one sentence each; who was passed over.
+    pub facts: Vec<String>,
+}
+
 /// What the world sees.
 #[async_trait]
 pub trait Resolver: Send + Sync {
@@ -77,5 +89,13 @@ pub trait Resolver: Send + Sync {
     ///
     /// # Errors
     /// `record_not_visible`, with a fact for each server; `name_servers_unknown`, `resolvers_unreachable`.
-    async fn await_visible(&self, zone: &Zone, records: &[TxtRecord], propagation: Propagation) -> Result<(), Failure>;
+    async fn await_visible(&self, zone: &Zone, records: &[TxtRecord], propagation: Propagation) -> Result<Sighting, Failure>;
+
+    /// The CAA records that rule `name` or its wildcard: those of the name itself or of the nearest name above it that
+    /// has any (RFC 8659 §3). An alias is followed at each level.
+    ///
+    /// # Errors
+    /// `name_servers_unknown` where the name's own servers fail, which stops a CA too; `resolvers_unreachable`;
+    /// `delegation_loop`.
+    async fn caa(&self, name: &DnsName) -> Result<RelevantSet, Failure>;
 }

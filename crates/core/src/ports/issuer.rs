@@ -103,6 +103,12 @@ pub trait Issuer: Send + Sync {
     /// `internal` when no key can be made.
     fn new_account(&self, ca: &CertificateAuthority) -> Result<AcmeAccount, Failure>;
 
+    /// The names by which the CA goes in CAA records (RFC 8555 §9.7.6); none where it does not tell.
+    ///
+    /// # Errors
+    /// What the call met.
+    async fn caa_identities(&self, ca: &CertificateAuthority) -> Result<Vec<String>, Failure>;
+
     /// Registers the account or finds it registered already, by its key: safe to repeat (RFC 8555 §7.3, §7.3.1).
     /// Agrees to the terms of service. Answers the credentials to keep from now on.
     ///

@@ -61,7 +61,7 @@ pub(crate) async fn ask(server: SocketAddr, question: &Message) -> Result<Messag
 }
 
 /// Sends one datagram and waits, without limit, for the answer to it; what answers something else is dropped.
-async fn udp(server: SocketAddr, bytes: &[u8], question: &Message) -> Result<Message, Unanswered> {
+pub(super) async fn udp(server: SocketAddr, bytes: &[u8], question: &Message) -> Result<Message, Unanswered> {
     let socket = UdpSocket::bind((unspecified(server), 0)).await?;
     socket.connect(server).await?;
     socket.send(bytes).await?;
@@ -93,7 +93,8 @@ pub(crate) fn mnemonic(code: ResponseCode) -> String {
     format!("{code:?}").to_uppercase()
 }
 
-fn answers(answer: &Message, question: &Message) -> bool {
+/// Whether this is an answer to the question, by its id and what it repeats.
+pub(super) fn answers(answer: &Message, question: &Message) -> bool {
     let alike = |a: &Query, b: &Query| a.name() == b.name() && a.query_type() == b.query_type();
     answer.metadata.id == question.metadata.id
         && answer.metadata.message_type == MessageType::Response

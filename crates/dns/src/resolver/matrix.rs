@@ -103,6 +103,20 @@ impl Matrix {
         Matrix { cells }
     }
 
+    /// Every source that has a name and no address, for every name, nothing seen yet.
+    pub(super) fn of_sources(sources: impl Iterator<Item = String>, names: &[String]) -> Self {
+        let cell = |server: &String, name: &String| {
+            let (server, name) = (server.clone(), name.clone());
+            Cell { server, address: None, name, state: State::Pending, after: Duration::ZERO }
+        };
+        Matrix { cells: sources.flat_map(|server| names.iter().map(move |name| cell(&server, name))).collect() }
+    }
+
+    /// Whether anybody has answered anything.
+    pub(super) fn is_answered(&self) -> bool {
+        self.cells.iter().any(|cell| !matches!(cell.state, State::Pending | State::Unreachable(_)))
+    }
+
     /// The cells, in a fixed order.
     pub(super) fn cells(&self) -> &[Cell] {
         &self.cells

@@ -11,7 +11,7 @@ use super::recursive::plain;
 use super::{DnsResolver, from_root, is_unlisted};
 
 /// Most CNAME records that are followed.
-const MOST_HOPS: usize = 10;
+pub(super) const MOST_HOPS: usize = 10;
 
 /// What is being done, in the words of the trace.
 const FOLLOW: &str = "follow CNAME";
@@ -81,7 +81,7 @@ pub(super) async fn find_apex(resolver: &DnsResolver, name: &DnsName, doing: &st
 }
 
 /// The name and all above it, the root excluded.
-fn upwards(name: Name) -> impl Iterator<Item = Name> {
+pub(super) fn upwards(name: Name) -> impl Iterator<Item = Name> {
     iter::successors(Some(name), |name| Some(name.base_name())).take_while(|name| !name.is_root())
 }
 
@@ -100,7 +100,7 @@ fn apex_in(answer: &Message, candidate: &Name) -> Option<Name> {
 }
 
 /// Where the CNAME at `name` leads.
-fn alias_of(answer: &Message, name: &Name) -> Option<Name> {
+pub(super) fn alias_of(answer: &Message, name: &Name) -> Option<Name> {
     answer.answers.iter().find_map(|record| match &record.data {
         RData::CNAME(target) if record.name == *name => Some(target.0.clone()),
         _ => None,

@@ -1,5 +1,11 @@
 //! What holds for every page, what a page that is wrong is told, and every word of a page against a vendor of its own.
-#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "what goes wrong here fails the test at once")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "what goes wrong here fails the test at once"
+)]
 mod lint;
 mod lists;
 mod sessions;
@@ -8,6 +14,7 @@ mod signatures;
 mod styles;
 mod tls;
 mod vendor;
+mod zones;
 
 use std::collections::HashSet;
 use std::fs;
@@ -151,4 +158,24 @@ fn a_wrong_page_is_told_where() {
         }
     }
     assert!(matches!(Page::parse("y", "flag = \"x\"\nname = \"X\""), Err(PageError::Field { field, .. }) if field == "flag"));
+}
+
+#[test]
+fn some_zones_are_found_without_asking_the_provider() {
+    let registry = registry();
+    let text = |k: &str, v: &str| AuthEntry { k: k.into(), value: AuthValue::Text(v.into()) };
+    let server = text("Nameserver", "192.0.2.1");
+    let key = [server.clone(), text("TSIGKey", "key"), text("TSIGSecret", "c2VjcmV0")];
+    let cases = [
+        ("pdns", vec![text("APIKey", "k"), text("Host", "http://127.0.0.1:1")], true),
+        ("duckdns", vec![text("Token", "t")], false),
+        ("rfc2136", key.to_vec(), true),
+        ("rfc2136", [&key[..], &[text("Zones", "example.com")]].concat(), false),
+        ("rfc2136", vec![server], false),
+    ];
+    for (flag, given, expected) in cases {
+        let parameters = registry.descriptor(flag).unwrap().parameters(&given).unwrap();
+        assert_eq!(registry.asks_for_zones(flag, &parameters), expected, "{flag}");
+    }
+    assert!(!registry.asks_for_zones("nosuch", &certkeep_core::provider::Parameters::default()));
 }

@@ -1,5 +1,7 @@
 //! What the world sees, at real authorities behind a router, and at servers that misbehave on purpose.
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "what goes wrong here fails the test at once")]
+mod caa;
+mod intercepted;
 mod stage;
 
 use std::net::SocketAddr;
@@ -18,7 +20,7 @@ const OWNER: &str = "_acme-challenge.example.test";
 
 fn resolver(servers: &[SocketAddr], authorities: &[SocketAddr]) -> DnsResolver {
     let authoritative = Authoritative::Fixed(authorities.to_vec());
-    DnsResolver::new(ResolverOptions { servers: servers.to_vec(), authoritative }).unwrap()
+    DnsResolver::new(ResolverOptions { servers: servers.to_vec(), authoritative, ..ResolverOptions::default() }).unwrap()
 }
 
 fn name(text: &str) -> DnsName {
@@ -67,17 +69,21 @@ async fn a_delegation_is_followed_to_its_end() {
 
 #[tokio::test]
 async fn a_wildcard_is_not_taken_for_a_delegation() {
-    let pdns = PowerDns::start(&["example.test"]).await;
+    let pdns = PowerDns::start(&["example.test", "acme.test"]).await;
     pdns.add_cname("*.example.test", "parking.example.test").await;
     pdns.add_cname("_acme-challenge.example.test", "real.example.test").await;
+    // A delegation that ends where a wildcard has an alias for whatever is not there yet.
+    pdns.add_cname("_acme-challenge.far.example.test", "far.acme.test").await;
+    pdns.add_cname("*.acme.test", "parking.example.test").await;
     for target in ["parking.example.test", "real.example.test"] {
         pdns.set(target, "A", &["127.0.0.1"]).await;
     }
-    let router = DnsRouter::start([("example.test", pdns.dns_addr())]).await;
+    let router = DnsRouter::start([("example.test", pdns.dns_addr()), ("acme.test", pdns.dns_addr())]).await;
     let resolver = resolver(&[router.dns_addr()], &[router.dns_addr()]);
     let under = "_acme-challenge.www.example.test";
     assert_eq!(followed(&resolver, under).await.unwrap(), under);
     assert_eq!(followed(&resolver, "_acme-challenge.example.test").await.unwrap(), "real.example.test");
+    assert_eq!(followed(&resolver, "_acme-challenge.far.example.test").await.unwrap(), "far.acme.test");
 }
 
 #[tokio::test]
@@ -274,7 +280,7 @@ async fn strangers_datagrams_are_no_answers() {
 async fn a_zone_without_name_servers_is_named() {
     let pdns = PowerDns::start(&["example.test"]).await;
     // The name server has an address, but nobody answers at port 53 there: unreachable, not unknown.
-    let options = ResolverOptions { servers: vec![pdns.dns_addr()], authoritative: Authoritative::Discovered };
+    let options = ResolverOptions { servers: vec![pdns.dns_addr()], nowhere: vec![dead()], ..ResolverOptions::default() };
     let resolver = DnsResolver::new(options).unwrap();
     let wait = async |listed: &str| {
         resolver.await_visible(&zone(listed, Value::Null), &[record(OWNER, "v")], within(400)).await.unwrap_err()
@@ -294,6 +300,7 @@ async fn a_zone_without_name_servers_is_named() {
 #[test]
 fn somebody_to_ask_must_be_named() {
     let servers = vec![SocketAddr::from(([192, 0, 2, 1], 53))];
-    let nobody = DnsResolver::new(ResolverOptions { servers, authoritative: Authoritative::Fixed(vec![]) });
+    let nobody =
+        DnsResolver::new(ResolverOptions { servers, authoritative: Authoritative::Fixed(vec![]), ..ResolverOptions::default() });
     assert!(nobody.unwrap_err().to_string().contains("authoritative"));
 }

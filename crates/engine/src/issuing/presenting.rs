@@ -1,18 +1,19 @@
 //! Putting challenge records up, and waiting until the world sees them.
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::time::Duration;
 
+use certkeep_core::application::AuthEntry;
 use certkeep_core::failure::{Code, Failure};
 use certkeep_core::issuance::{ChallengeRecord, Step, TxtRecord, Zone};
-use certkeep_core::name::DnsName;
 use certkeep_core::ports::{Authorization, AuthorizationStatus, DnsProvider, OrderStatus, Propagation};
 use certkeep_core::provider::Parameters;
 use futures::future::{join_all, try_join_all};
 
+use super::places::{Found, Places};
+use super::records::parameters;
 use super::{Run, Stopped, refused_order};
 
 /// The longest wait for propagation that a client may ask for: it takes the place of other issuances meanwhile.
-const MAX_PROPAGATION: std::time::Duration = std::time::Duration::from_secs(3600);
+const MAX_PROPAGATION: Duration = Duration::from_secs(3600);
 
 impl Run {
     /// Puts up a record for every authorization that is pending. Those the CA holds valid already need none.
@@ -27,10 +28,17 @@ impl Run {
         }
         let pending: Vec<&Authorization> =
             order.authorizations.iter().filter(|a| a.status == AuthorizationStatus::Pending).collect();
-        let provider = self.provider()?;
+        let engine = self.engine.clone();
+        let application = &self.issuance.application;
+        let mut places = Places::new(
+            engine.providers(),
+            engine.inner.ports.resolver.as_ref(),
+            &engine.inner.settings.delegations,
+            &application.dns_provider,
+            &application.auth,
+        )?;
         let known = self.engine.store().records(self.issuance.id).await?;
         let mut new = Vec::new();
-        let mut places = Places::default();
         for authorization in pending {
             let Some(challenge) = &authorization.challenge else {
                 let failure = Failure::new(Code::ChallengeNotOffered, "read the order").about(authorization.name.as_str());
@@ -39,16 +47,16 @@ impl Run {
             if known.iter().any(|record| record.challenge == challenge.url) {
                 continue;
             }
-            let (name, zone) = self.place(provider.as_ref(), &mut places, &authorization.name).await?;
+            let Found { target, zone, hand } = places.find(&authorization.name.challenge_record()).await?;
             new.push(ChallengeRecord {
                 id: None,
                 issuance: self.issuance.id,
                 authorization: authorization.url.clone(),
                 challenge: challenge.url.clone(),
-                record: TxtRecord { name, value: challenge.value.clone() },
+                record: TxtRecord { name: target, value: challenge.value.clone() },
                 zone,
-                dns_provider: self.issuance.application.dns_provider.clone(),
-                auth: self.issuance.application.auth.clone(),
+                dns_provider: hand.dns_provider,
+                auth: hand.auth,
                 handle: None,
                 failed_removals: 0,
             });
@@ -56,8 +64,10 @@ impl Run {
         let new = if new.is_empty() { new } else { self.engine.store().journal(new, self.fence).await? };
         // A record without a handle may or may not be up: adding what is there already is no error.
         let missing = known.iter().chain(&new).filter(|record| record.handle.is_none());
+        let missing = missing.map(|record| Ok((places.hand(&record.dns_provider, &record.auth)?, record)));
+        let missing = missing.collect::<Result<Vec<_>, Failure>>()?;
         // All of them end before any failure is told: a call given up half-way might put its record up after its removal.
-        let put_up = join_all(missing.map(|record| self.put_up(provider.as_ref(), record))).await;
+        let put_up = join_all(missing.iter().map(|(hand, record)| self.put_up(hand.provider.as_ref(), record))).await;
         put_up.into_iter().collect::<Result<(), Stopped>>()?;
         self.save(Step::Presented).await
     }
@@ -70,73 +80,43 @@ impl Run {
         Ok(())
     }
 
-    /// Where the record of a name has to stand: after its CNAME, in the zone that the world asks.
-    async fn place(&self, provider: &dyn DnsProvider, places: &mut Places, name: &DnsName) -> Result<(DnsName, Zone), Failure> {
-        let challenge_name = name.challenge_record();
-        if let Some(place) = places.names.get(&challenge_name) {
-            return Ok(place.clone());
-        }
-        let resolver = self.engine.inner.ports.resolver.as_ref();
-        let target = resolver.follow(&challenge_name).await?;
-        let zone = match places.confirmed(resolver, &target).await {
-            Some(zone) => zone,
-            None => {
-                let zone = provider.find_zone(&target).await?;
-                resolver.confirm_zone(&zone, &target).await?;
-                places.zones.push(zone.clone());
-                zone
-            }
-        };
-        places.names.insert(challenge_name, (target.clone(), zone.clone()));
-        Ok((target, zone))
-    }
-
     /// Waits until every name server of every zone shows the records.
     pub(super) async fn await_visible(&mut self) -> Result<(), Stopped> {
-        let mut zones: Vec<(Zone, Vec<TxtRecord>)> = Vec::new();
+        let mut zones: Vec<(Zone, Propagation, Vec<TxtRecord>)> = Vec::new();
         for record in self.engine.store().records(self.issuance.id).await? {
-            match zones.iter_mut().find(|(zone, _)| zone.name == record.zone.name) {
-                Some((_, records)) => records.push(record.record),
-                None => zones.push((record.zone, vec![record.record])),
+            let propagation = self.propagation(&record.dns_provider, &record.auth);
+            match zones.iter_mut().find(|(zone, known, _)| zone.name == record.zone.name && *known == propagation) {
+                Some((_, _, records)) => records.push(record.record),
+                None => zones.push((record.zone, propagation, vec![record.record])),
             }
         }
         let resolver = self.engine.inner.ports.resolver.as_ref();
-        let propagation = self.propagation();
-        try_join_all(zones.iter().map(|(zone, records)| resolver.await_visible(zone, records, propagation))).await?;
+        let visible = zones.iter().map(|(zone, propagation, records)| resolver.await_visible(zone, records, *propagation));
+        for sighting in try_join_all(visible).await? {
+            tracing::debug!(issuance = self.issuance.id.0, facts = ?sighting.facts, "the records are visible");
+        }
         self.save(Step::Propagated).await
     }
 
-    /// The client's PropagationTimeout and PollingInterval, or the configuration's.
-    pub(super) fn propagation(&self) -> Propagation {
-        let defaults = self.engine.inner.settings.propagation;
-        let parameters = self.parameters().unwrap_or_default();
-        Propagation {
-            timeout: parameters.seconds("PropagationTimeout").unwrap_or(defaults.timeout).min(MAX_PROPAGATION),
-            interval: parameters.seconds("PollingInterval").unwrap_or(defaults.interval),
-        }
+    /// The PropagationTimeout and PollingInterval of a provider's parameters, or the configuration's.
+    fn propagation(&self, dns_provider: &str, auth: &[AuthEntry]) -> Propagation {
+        let parameters = parameters(self.engine.providers(), dns_provider, auth).unwrap_or_default();
+        propagation(&parameters, self.engine.inner.settings.propagation)
     }
 
-    fn parameters(&self) -> Result<Parameters, Failure> {
+    /// The longest that any of the records may be waited for.
+    pub(super) fn longest_propagation(&self) -> Duration {
         let application = &self.issuance.application;
-        super::records::parameters(&self.engine, &application.dns_provider, &application.auth)
-    }
-
-    fn provider(&self) -> Result<Arc<dyn DnsProvider>, Failure> {
-        self.engine.providers().connect(&self.issuance.application.dns_provider, &self.parameters()?)
+        let own = self.propagation(&application.dns_provider, &application.auth).timeout;
+        let delegations = self.engine.inner.settings.delegations.iter();
+        delegations.map(|other| self.propagation(&other.dns_provider, &other.auth).timeout).fold(own, Duration::max)
     }
 }
 
-/// What one step has found out about names and zones, so that it is asked once.
-#[derive(Default)]
-struct Places {
-    names: HashMap<DnsName, (DnsName, Zone)>,
-    zones: Vec<Zone>,
-}
-
-impl Places {
-    /// A zone found before that the world asks for this name as well: saves the provider a question.
-    async fn confirmed(&self, resolver: &dyn certkeep_core::ports::Resolver, name: &DnsName) -> Option<Zone> {
-        let zone = self.zones.iter().filter(|zone| name.is_within(&zone.name)).max_by_key(|zone| zone.name.len())?;
-        resolver.confirm_zone(zone, name).await.ok().map(|()| zone.clone())
+/// How long and how often to look: as the client says, and where it says nothing, by these defaults.
+pub(crate) fn propagation(parameters: &Parameters, defaults: Propagation) -> Propagation {
+    Propagation {
+        timeout: parameters.seconds("PropagationTimeout").unwrap_or(defaults.timeout).min(MAX_PROPAGATION),
+        interval: parameters.seconds("PollingInterval").unwrap_or(defaults.interval),
     }
 }

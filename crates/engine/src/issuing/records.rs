@@ -1,10 +1,11 @@
 //! Taking challenge records down: at the end of every issuance, and later what was left over.
+use std::sync::Arc;
 use std::time::Duration;
 
-use certkeep_core::application::AuthEntry;
+use certkeep_core::application::{AuthEntry, Delegation};
 use certkeep_core::failure::{Code, Failure};
 use certkeep_core::issuance::ChallengeRecord;
-use certkeep_core::ports::StoreError;
+use certkeep_core::ports::{DnsProvider, DnsProviders, StoreError};
 use certkeep_core::provider::Parameters;
 use certkeep_core::renewal::retry_at;
 use futures::future::join_all;
@@ -67,17 +68,36 @@ impl Engine {
         }
     }
 
+    /// By the parameters that the record was written with. Where those have been exchanged since in the configuration of
+    /// its delegation, by the new ones.
     async fn remove_at_provider(&self, record: &ChallengeRecord) -> Result<(), Failure> {
-        let parameters = parameters(self, &record.dns_provider, &record.auth)?;
-        let provider = self.providers().connect(&record.dns_provider, &parameters)?;
+        let failure = match self.remove_by(record, &record.auth).await {
+            Err(failure) if matches!(failure.code, Code::CredentialsRejected | Code::CredentialsForbidden) => failure,
+            other => return other,
+        };
+        match Delegation::of(&self.inner.settings.delegations, &record.record.name) {
+            Some(new) if new.dns_provider == record.dns_provider && new.auth != record.auth => {
+                self.remove_by(record, &new.auth).await
+            }
+            _ => Err(failure),
+        }
+    }
+
+    async fn remove_by(&self, record: &ChallengeRecord, auth: &[AuthEntry]) -> Result<(), Failure> {
+        let provider = connect(self.providers(), &record.dns_provider, auth)?;
         provider.remove(&record.zone, &record.record, record.handle.as_ref()).await
     }
 }
 
+/// A provider ready to be called, by parameters that were accepted earlier.
+pub(crate) fn connect(providers: &dyn DnsProviders, flag: &str, auth: &[AuthEntry]) -> Result<Arc<dyn DnsProvider>, Failure> {
+    providers.connect(flag, &parameters(providers, flag, auth)?)
+}
+
 /// The checked parameters of an application that was accepted earlier; a changed descriptor may refuse them now.
-pub(super) fn parameters(engine: &Engine, flag: &str, auth: &[AuthEntry]) -> Result<Parameters, Failure> {
+pub(crate) fn parameters(providers: &dyn DnsProviders, flag: &str, auth: &[AuthEntry]) -> Result<Parameters, Failure> {
     let doing = "read the parameters";
-    let descriptor = engine.providers().descriptor(flag).ok_or_else(|| {
+    let descriptor = providers.descriptor(flag).ok_or_else(|| {
         Failure::new(Code::ProviderParameter, doing).about(flag).fact("certkeep no longer knows this DNS provider")
     })?;
     descriptor.parameters(auth).map_err(|problems| {

@@ -57,7 +57,7 @@ pub(super) async fn answer(State(ca): State<Arc<Ca>>, Path(id): Path<String>, si
         authorization.challenge.status = Status::Processing;
         let expected = validation::expected_value(&authorization.challenge.token, key);
         let name = authorization.name.clone();
-        let work = validation::run(Arc::clone(&ca), id.clone(), name, expected);
+        let work = validation::run(Arc::clone(&ca), id.clone(), name, authorization.wildcard, expected);
         ca.spawn(work);
     }
     let mut response = Json(ca.describe_challenge(&id, authorization)).into_response();

@@ -8,6 +8,7 @@ use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use super::caa::CAA_IDENTITY;
 use super::{Ca, REPLAY_NONCE};
 
 /// Certificates that live as long as the sandbox was told.
@@ -25,6 +26,7 @@ pub(super) async fn directory(State(ca): State<Arc<Ca>>) -> Json<Value> {
         "renewalInfo": ca.url("/renewal-info"),
         "meta": {
             "termsOfService": ca.url("/terms"),
+            "caaIdentities": [CAA_IDENTITY],
             "externalAccountRequired": ca.setup.external_account.is_some(),
             "profiles": {
                 PROFILE_CLASSIC: "as long as the sandbox was told",

@@ -2,6 +2,7 @@
 
 mod account;
 mod authorization;
+mod caa;
 mod certificate;
 mod csr;
 mod directory;

@@ -21,6 +21,7 @@ pub(super) enum Kind {
     BadPublicKey,
     BadRevocationReason,
     BadSignatureAlgorithm,
+    Caa,
     Dns,
     ExternalAccountRequired,
     IncorrectResponse,
@@ -48,6 +49,7 @@ impl Kind {
             Kind::BadPublicKey => "badPublicKey",
             Kind::BadRevocationReason => "badRevocationReason",
             Kind::BadSignatureAlgorithm => "badSignatureAlgorithm",
+            Kind::Caa => "caa",
             Kind::Dns => "dns",
             Kind::ExternalAccountRequired => "externalAccountRequired",
             Kind::IncorrectResponse => "incorrectResponse",
@@ -68,7 +70,8 @@ impl Kind {
     fn status(self) -> StatusCode {
         match self {
             Kind::AlreadyReplaced => StatusCode::CONFLICT,
-            Kind::ExternalAccountRequired
+            Kind::Caa
+            | Kind::ExternalAccountRequired
             | Kind::IncorrectResponse
             | Kind::OrderNotReady
             | Kind::RejectedIdentifier

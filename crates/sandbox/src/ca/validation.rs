@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 use super::jwk::Jwk;
 use super::problem::{Kind, Problem};
 use super::state::Status;
-use super::{Ca, random_token};
+use super::{Ca, caa, random_token};
 use crate::clock;
 use crate::faults::Fault;
 
@@ -34,12 +34,15 @@ pub(super) fn expected_value(token: &str, key: &Jwk) -> String {
 }
 
 /// Validates the authorization `id` and writes down what came of it.
-pub(super) async fn run(ca: Arc<Ca>, id: String, name: String, expected: String) {
+pub(super) async fn run(ca: Arc<Ca>, id: String, name: String, wildcard: bool, expected: String) {
     let delay = ca.setup.faults.validation_delay();
     if !delay.is_zero() {
         sleep(delay).await;
     }
-    let outcome = check(&ca, &name, &expected).await;
+    let outcome = match check(&ca, &name, &expected).await {
+        Ok(()) => caa::check(ca.setup.dns, &name, wildcard).await,
+        refused => refused,
+    };
     let mut state = ca.state();
     let Some(authorization) = state.authorizations.get_mut(&id) else {
         return;
@@ -83,7 +86,7 @@ async fn check(ca: &Ca, name: &str, expected: &str) -> Result<(), Problem> {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum LookupError {
+pub(super) enum LookupError {
     #[error("aliases without end")]
     Aliases,
     #[error("{0}")]
@@ -100,7 +103,7 @@ enum LookupError {
 async fn lookup_txt(server: SocketAddr, name: &str) -> Result<Vec<String>, LookupError> {
     let mut owner = Name::from_ascii(name)?;
     for _ in 0..MAX_ALIASES {
-        let response = ask(server, &owner).await?;
+        let response = ask(server, &owner, RecordType::TXT).await?;
         if response.metadata.response_code != ResponseCode::NoError {
             return Err(LookupError::Code(response.metadata.response_code));
         }
@@ -122,9 +125,9 @@ async fn lookup_txt(server: SocketAddr, name: &str) -> Result<Vec<String>, Looku
     Err(LookupError::Aliases)
 }
 
-async fn ask(server: SocketAddr, name: &Name) -> Result<Message, LookupError> {
+pub(super) async fn ask(server: SocketAddr, name: &Name, kind: RecordType) -> Result<Message, LookupError> {
     let mut question = Message::query();
-    question.add_query(Query::query(name.clone(), RecordType::TXT));
+    question.add_query(Query::query(name.clone(), kind));
     question.set_edns(Edns::new());
     let bytes = question.to_vec()?;
     for _ in 0..ATTEMPTS {

@@ -298,3 +298,18 @@ async fn revocation_is_for_those_who_may_and_once() {
     assert_eq!(client.post(&url, &payload).await.status, 200, "by the certificate's key");
     assert_eq!(sandbox.revoked(), 2);
 }
+
+#[tokio::test]
+async fn a_name_whose_caa_records_are_for_others_is_refused() {
+    let (sandbox, client) = start().await;
+    assert_eq!(client.directory["meta"]["caaIdentities"], json!(["sandbox.example"]));
+    sandbox.set_record("example.com", "CAA", &["0 issue \"ca.example\""]).unwrap();
+    sandbox.set_record("ours.example.com", "CAA", &["0 issue \"Sandbox.example; a=b\"", "0 issuewild \";\""]).unwrap();
+    for (name, expected) in [("a.example.com", "caa"), ("a.ours.example.com", ""), ("*.ours.example.com", "caa")] {
+        let (_, order) = client.authorized(&sandbox, &[name]).await;
+        let authorization = client.read(order["authorizations"][0].as_str().unwrap()).await.json();
+        let error = authorization["challenges"][0]["error"]["type"].as_str().unwrap_or_default();
+        assert_eq!(error.rsplit(':').next(), Some(expected), "{authorization}");
+        assert_eq!(order["status"], if expected.is_empty() { "ready" } else { "invalid" });
+    }
+}

@@ -19,7 +19,7 @@ use crate::cli::CommandError;
 /// Where DNS servers answer when no port is named.
 const DNS_PORT: u16 = 53;
 /// How long to wait for a record where neither the command line nor the provider's page says.
-const USUAL_WAIT: Propagation = Propagation { timeout: Duration::from_secs(120), interval: Duration::from_secs(2) };
+pub(super) const USUAL_WAIT: Propagation = Propagation { timeout: Duration::from_secs(120), interval: Duration::from_secs(2) };
 
 /// Which provider, and how to get in.
 #[derive(Args, Debug)]
@@ -65,11 +65,18 @@ impl House {
 
 impl Account {
     pub(super) fn house(&self) -> House {
-        let authoritative = match &self.authoritative {
-            none if none.is_empty() => Authoritative::Discovered,
-            fixed => Authoritative::Fixed(fixed.clone()),
-        };
-        let resolver = match DnsResolver::new(ResolverOptions { servers: self.resolvers.clone(), authoritative }) {
+        self.house_by(ResolverOptions::default())
+    }
+
+    /// The same, asking those of the options where the command line names nobody.
+    pub(super) fn house_by(&self, mut options: ResolverOptions) -> House {
+        if !self.resolvers.is_empty() {
+            options.servers.clone_from(&self.resolvers);
+        }
+        if !self.authoritative.is_empty() {
+            options.authoritative = Authoritative::Fixed(self.authoritative.clone());
+        }
+        let resolver = match DnsResolver::new(options) {
             Ok(resolver) => Some(Arc::new(resolver) as Arc<dyn Resolver>),
             Err(error) => {
                 tracing::debug!(%error, "nobody is asked about names");
@@ -83,6 +90,11 @@ impl Account {
 
     /// The parameters, checked.
     pub(super) fn parameters(&self, house: &House) -> Result<Parameters, CommandError> {
+        Ok(self.checked(house)?.1)
+    }
+
+    /// What was given, and the parameters that it makes.
+    pub(super) fn checked(&self, house: &House) -> Result<(Vec<AuthEntry>, Parameters), CommandError> {
         let no_provider = || CommandError::NoProvider(self.flag.clone());
         let descriptor = house.registry.descriptor(&self.flag).ok_or_else(no_provider)?;
         let wrong = |facts: Vec<String>| {
@@ -100,7 +112,8 @@ impl Account {
         if !facts.is_empty() {
             return Err(wrong(facts));
         }
-        descriptor.parameters(&entries).map_err(|problems| wrong(problems.iter().map(told).collect()))
+        let parameters = descriptor.parameters(&entries).map_err(|problems| wrong(problems.iter().map(told).collect()))?;
+        Ok((entries, parameters))
     }
 
     /// The provider, ready to be called.

@@ -1,128 +1,147 @@
-//! `certkeep dns check`: a provider tried on a name, step by step.
+//! `certkeep dns check`: what the preflight finds out, told.
 use std::fmt::Write;
-use std::time::Instant;
+use std::sync::Arc;
 
-use certkeep_core::failure::{Code, Failure};
-use certkeep_core::issuance::TxtRecord;
+use certkeep_acme::AcmeIssuer;
+use certkeep_core::application::Delegation;
 use certkeep_core::name::DnsName;
-use certkeep_engine::access::random_token;
+use certkeep_core::ports::CertificateAuthority;
+use certkeep_core::time::SystemClock;
+use certkeep_dns::resolver::ResolverOptions;
+use certkeep_engine::preflight::{Authority, Finding, Preflight, Report};
 use clap::Args;
-use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use super::Account;
-use super::account::propagation;
+use super::account::USUAL_WAIT;
 use super::ending::{self, end};
-use super::record::{follow, milliseconds, nobody_to_ask};
-use crate::cli::CommandError;
+use super::record::nobody_to_ask;
 use crate::cli::ending::print;
+use crate::cli::{CommandError, Place};
+use crate::config::{Config, is_directory};
 
 /// What an application can still fail at.
-const NOT_CHECKED: &str = "CAA records, the CA";
+const NOT_CHECKED: &str = "the order itself";
+const NOT_CHECKED_NOR_CAA: &str = "whether CAA records allow a CA (name one by --directory); the order itself";
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Arguments {
     #[command(flatten)]
     account: Account,
-    /// The name that a certificate is wanted for
-    #[arg(long)]
-    name: DnsName,
+    /// A name that a certificate is wanted for, more than once if need be
+    #[arg(long = "name", value_name = "NAME", required = true)]
+    names: Vec<DnsName>,
+    /// The directory of the CA that CAA records are judged for; that of the configuration if left out
+    #[arg(long, value_name = "URL", value_parser = directory)]
+    directory: Option<String>,
+    /// The URL of the account at the CA, for CAA records that name an account
+    #[arg(long, value_name = "URL")]
+    ca_account: Option<String>,
 }
 
-/// The steps that were made, each with its milliseconds.
-#[derive(Default)]
-struct Trace(Vec<(&'static str, u64, Result<String, Failure>)>);
+/// What the configuration and the command line say together.
+struct Setting {
+    ca: Option<CertificateAuthority>,
+    delegations: Vec<Delegation>,
+    resolver: ResolverOptions,
+}
 
-impl Trace {
-    /// Notes a step; its failure is answered as well.
-    fn note<T>(
-        &mut self,
-        step: &'static str,
-        began: Instant,
-        done: Result<T, Failure>,
-        tell: impl FnOnce(&T) -> String,
-    ) -> Result<T, Failure> {
-        self.0.push((step, milliseconds(began), done.as_ref().map(tell).map_err(Clone::clone)));
-        done
-    }
-
-    fn steps(&self) -> Vec<Value> {
-        let step = |(step, ms, done): &(&str, u64, Result<String, Failure>)| match done {
-            Ok(evidence) => json!({ "step": step, "ok": true, "ms": ms, "evidence": evidence }),
-            Err(failure) => json!({ "step": step, "ok": false, "ms": ms, "evidence": failure.evidence }),
+impl Setting {
+    fn new(place: &Place, Arguments { directory, .. }: &Arguments) -> Result<Setting, CommandError> {
+        let config = place.config_file().map(|path| Config::read(&path)).transpose()?;
+        let settings = config.as_ref().map(Config::engine_settings).transpose()?;
+        let resolver = config.as_ref().map(Config::resolver_options).transpose()?.unwrap_or_default();
+        let (ca, delegations) = settings.map(|settings| (settings.ca, settings.delegations)).unzip();
+        let ca = match directory {
+            Some(directory) => Some(CertificateAuthority {
+                directory: directory.clone(),
+                roots: ca.map(|ca| ca.roots).unwrap_or_default(),
+                contact: Vec::new(),
+                external_account: None,
+            }),
+            None => ca,
         };
-        self.0.iter().map(step).collect()
+        Ok(Setting { ca, delegations: delegations.unwrap_or_default(), resolver })
     }
 
-    fn lines(&self) -> String {
-        self.0.iter().fold(String::new(), |mut text, (step, ms, done)| {
-            let _ = match done {
-                Ok(evidence) => writeln!(text, "ok      {step:<18} {ms:>6} ms  {evidence}"),
-                Err(failure) => writeln!(text, "FAILED  {step:<18} {ms:>6} ms  {}", failure.code.entry().name),
-            };
-            text
-        })
+    fn not_checked(&self) -> &'static str {
+        if self.ca.is_some() { NOT_CHECKED } else { NOT_CHECKED_NOR_CAA }
     }
 }
 
-pub(super) async fn run(arguments: &Arguments) -> Result<(), CommandError> {
+pub(super) async fn run(place: &Place, arguments: &Arguments) -> Result<(), CommandError> {
     let json = arguments.account.json;
-    let mut trace = Trace::default();
-    let failure = match steps(arguments, &mut trace).await {
-        Ok(()) => {
-            let object = json!({ "ok": true, "steps": trace.steps(), "not_checked": NOT_CHECKED });
-            return end(json, Ok((object, format!("{}Not checked: {NOT_CHECKED}.\n", trace.lines()))));
-        }
-        Err(CommandError::Dns(failure)) => failure,
-        Err(other) => return end(json, Err(other)),
+    let found = match Setting::new(place, arguments) {
+        Ok(setting) => found(arguments, &setting).await.map(|report| (setting.not_checked(), report)),
+        Err(error) => Err(error),
+    };
+    let (not_checked, report) = match found {
+        Ok(found) => found,
+        Err(error) => return end(json, Err(error)),
+    };
+    let steps: Vec<Value> = report.findings.iter().map(object).collect();
+    let Some(failure) = report.failure() else {
+        let object = json!({ "ok": true, "steps": steps, "not_checked": not_checked });
+        return end(json, Ok((object, format!("{}Not checked: {not_checked}.\n", lines(&report)))));
     };
     if !json {
-        print(&trace.lines())?;
-        return Err(CommandError::Dns(failure));
+        print(&lines(&report))?;
+        return Err(failure.clone().into());
     }
-    let mut object = ending::object(&failure);
+    let mut object = ending::object(failure);
     if let Some(object) = object.as_object_mut() {
-        object.insert("steps".to_owned(), trace.steps().into());
-        object.insert("not_checked".to_owned(), NOT_CHECKED.into());
+        object.insert("steps".to_owned(), steps.into());
+        object.insert("not_checked".to_owned(), not_checked.into());
     }
     print(&format!("{object}\n"))?;
-    Err(CommandError::Told(Box::new(CommandError::Dns(failure))))
+    Err(CommandError::Told(Box::new(failure.clone().into())))
 }
 
-async fn steps(Arguments { account, name }: &Arguments, trace: &mut Trace) -> Result<(), CommandError> {
-    let house = account.house();
-    let began = Instant::now();
-    let parameters = account.parameters(&house)?;
-    let provider = trace.note("parameters", began, account.connect(&house, &parameters), |_| account.flag.clone())?;
-    let resolver = house.resolver.as_deref().ok_or_else(nobody_to_ask)?;
-
-    let began = Instant::now();
-    let followed = follow(Some(resolver), &name.challenge_record()).await;
-    let name = trace.note("delegation", began, followed, |name| name.to_string())?;
-    let began = Instant::now();
-    let zone = trace.note("zone found", began, provider.find_zone(&name).await, |zone| zone.name.clone())?;
-    let began = Instant::now();
-    let confirmed = resolver.confirm_zone(&zone, &name).await;
-    trace.note("zone confirmed", began, confirmed, |()| "the world asks this zone".to_owned())?;
-
-    let no_random = |_| Failure::new(Code::Internal, "make a probe").fact("the machine has no random bytes");
-    let value = random_token().map_err(no_random)?.expose_secret().to_owned();
-    let record = TxtRecord { name, value };
-    let began = Instant::now();
-    let added = trace.note("probe written", began, provider.add(&zone, &record).await, |_| record.name.to_string());
-    let seen = match &added {
-        Ok(_) if !account.no_wait => {
-            let began = Instant::now();
-            let seen = resolver.await_visible(&zone, std::slice::from_ref(&record), propagation(&parameters)).await;
-            trace.note("probe seen", began, seen, |()| "at every name server".to_owned())
-        }
-        _ => Ok(()),
+async fn found(Arguments { account, names, ca_account, .. }: &Arguments, setting: &Setting) -> Result<Report, CommandError> {
+    let house = account.house_by(setting.resolver.clone());
+    let (auth, _) = account.checked(&house)?;
+    let issuer = AcmeIssuer::new(Arc::new(SystemClock));
+    let authority = setting.ca.as_ref().map(|ca| Authority { issuer: &issuer, ca, account: ca_account.as_deref() });
+    let preflight = Preflight {
+        providers: &house.registry,
+        resolver: house.resolver.as_deref().ok_or_else(nobody_to_ask)?,
+        delegations: &setting.delegations,
+        authority,
+        propagation: USUAL_WAIT,
+        wait: !account.no_wait,
     };
-    // Also after a failure: the value may be up nevertheless.
-    let began = Instant::now();
-    let removed = provider.remove(&zone, &record, added.as_ref().ok()).await;
-    let removed = trace.note("probe removed", began, removed, |()| record.name.to_string());
-    added?;
-    seen?;
-    Ok(removed?)
+    Ok(preflight.run(names, &account.flag, &auth).await)
+}
+
+/// A finding as JSON.
+fn object(Finding { check, about, took, outcome }: &Finding) -> Value {
+    let (step, ms) = (check.as_str(), u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+    match outcome {
+        Ok(evidence) => json!({ "step": step, "about": about, "ok": true, "ms": ms, "evidence": evidence }),
+        Err(failure) => {
+            let code = failure.code.number();
+            json!({ "step": step, "about": about, "ok": false, "ms": ms, "code": code, "evidence": failure.evidence })
+        }
+    }
+}
+
+/// The findings for people: a line each, and below what failed its facts.
+fn lines(report: &Report) -> String {
+    report.findings.iter().fold(String::new(), |mut text, Finding { check, about, took, outcome }| {
+        let (step, ms) = (check.as_str(), took.as_millis());
+        let _ = match outcome {
+            Ok(evidence) => writeln!(text, "ok      {step:<15} {ms:>6} ms  {about}: {evidence}"),
+            Err(failure) => {
+                let entry = failure.code.entry();
+                let _ = writeln!(text, "FAILED  {step:<15} {ms:>6} ms  {about}: {} {}", entry.number, entry.name);
+                failure.evidence.facts.iter().try_for_each(|fact| writeln!(text, "{:>37}{fact}", ""))
+            }
+        };
+        text
+    })
+}
+
+fn directory(text: &str) -> Result<String, String> {
+    let wrong = "this is not the HTTPS address of an ACME directory";
+    if is_directory(text) { Ok(text.to_owned()) } else { Err(wrong.to_owned()) }
 }

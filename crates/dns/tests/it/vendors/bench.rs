@@ -3,10 +3,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use certkeep_core::application::{AuthEntry, AuthValue};
+use certkeep_core::caa::RelevantSet;
 use certkeep_core::failure::{Code, Failure};
 use certkeep_core::issuance::{TxtRecord, Zone};
 use certkeep_core::name::DnsName;
-use certkeep_core::ports::{DnsProvider, DnsProviders as _, Propagation, Resolver};
+use certkeep_core::ports::{DnsProvider, DnsProviders as _, Propagation, Resolver, Sighting};
 use certkeep_core::provider::ParameterKind;
 use certkeep_dns::registry::{Registry, RegistryOptions};
 use certkeep_testkit::vendor::{Account, Record, Table, Vendor};
@@ -132,8 +133,12 @@ impl Resolver for World {
         if longest == Some(&zone.name) { Ok(()) } else { Err(Failure::new(Code::ZoneElsewhere, "zone").about(name)) }
     }
 
-    async fn await_visible(&self, _: &Zone, _: &[TxtRecord], _: Propagation) -> Result<(), Failure> {
-        Ok(())
+    async fn await_visible(&self, _: &Zone, _: &[TxtRecord], _: Propagation) -> Result<Sighting, Failure> {
+        Ok(Sighting::default())
+    }
+
+    async fn caa(&self, _: &DnsName) -> Result<RelevantSet, Failure> {
+        Ok(RelevantSet::default())
     }
 }
 
