@@ -2,6 +2,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use certkeep_sandbox::{Options, Sandbox};
+use certkeep_testkit::vendor::{Account, Table, Vendor};
 use serde_json::Value;
 
 use crate::process::{Data, Ended, ended, program};
@@ -198,4 +199,41 @@ async fn a_page_that_is_wrong_is_told_by_line_and_field() {
     let ended = dns(&["lint", path]).await;
     assert_eq!(ended.code, 2, "{}", ended.stdout);
     assert!(ended.stdout.starts_with(&format!("{path}:{line}: set.entries: ")), "{}", ended.stdout);
+}
+
+/// The proxy and the roots are those that the environment names.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_environment_names_proxy_and_roots() {
+    let sandbox = Sandbox::start(Options::default()).await.unwrap();
+    let vendor = Vendor::start(Table::of("digitalocean").unwrap(), Account::with_zones(&["example.com"])).await;
+    let folder = tempfile::tempdir().unwrap();
+    let roots = folder.path().join("roots.pem");
+    fs::write(&roots, vendor.root()).unwrap();
+    let server = sandbox.dns_addr().to_string();
+    let account: Vec<String> =
+        vendor.parameters().into_iter().flat_map(|(key, value)| ["--auth".to_owned(), format!("{key}={value}")]).collect();
+    let run = |change: &str, more: &[String], environment: &[(&str, &str)]| {
+        let mut command = program();
+        command.args(["dns", change, "digitalocean", "--json", "--no-wait", "--name", NAME, "--value", VALUE]);
+        command.args(["--resolver", &server, "--authoritative", &server]).args(&account).args(more);
+        command.envs(environment.iter().copied());
+        tokio::task::spawn_blocking(move || ended(&mut command))
+    };
+    let is_up = || vendor.txt(NAME).iter().any(|value| value == VALUE);
+    let proxy = ("HTTPS_PROXY", vendor.proxy());
+    let (proxy, roots) = ((proxy.0, proxy.1.as_str()), ("SSL_CERT_FILE", roots.to_str().unwrap()));
+
+    let untrusted = run("add", &[], &[proxy]).await.unwrap();
+    assert!(untrusted.code != 0 && !is_up(), "{}", untrusted.stdout);
+    let added = run("add", &[], &[proxy, roots]).await.unwrap();
+    assert!(added.code == 0 && is_up(), "{}", added.stdout);
+
+    // The proxy is nobody's, and the vendor's address is to be reached without one.
+    let nobody = ("HTTPS_PROXY", "http://127.0.0.1:9");
+    let base = ["--auth".to_owned(), format!("BaseURL={}", vendor.url())];
+    let stuck = run("remove", &base, &[nobody, roots]).await.unwrap();
+    assert!(stuck.code != 0 && is_up(), "{}", stuck.stdout);
+    let removed = run("remove", &base, &[nobody, roots, ("NO_PROXY", "127.0.0.1,localhost")]).await.unwrap();
+    assert!(removed.code == 0 && !is_up(), "{}", removed.stdout);
+    sandbox.stop().await;
 }
