@@ -82,7 +82,7 @@ fn providers_that_do_not_work_say_why() {
     }
     assert!(served >= 6, "{served}");
     let closed = registry.descriptor("stackpath").unwrap();
-    assert!(closed.served.as_ref().unwrap_err().contains("closed"));
+    assert!(closed.served.as_ref().unwrap_err().contains("2024"));
     let failure = registry.connect("stackpath", &certkeep_core::provider::Parameters::default()).err().unwrap();
     assert_eq!(failure.code, Code::ProviderParameter);
 }
