@@ -91,10 +91,22 @@ pub struct Dns {
     endpoints: BTreeMap<String, Endpoint>,
     /// Files with further roots to trust for the providers' HTTPS, PEM.
     roots: Vec<Spanned<PathBuf>>,
+    /// The programs that the provider `exec` may run, by the name that an application gives.
+    exec: BTreeMap<String, Allowed>,
     /// Seconds, where the application says nothing.
     propagation_timeout: NonZeroU32,
     /// Seconds, where the application says nothing.
     polling_interval: NonZeroU32,
+}
+
+/// A program that may be run.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Allowed {
+    /// Where it is.
+    path: Spanned<PathBuf>,
+    /// The longest that one call may take, in seconds; a minute if absent.
+    timeout: Option<NonZeroU32>,
 }
 
 /// `[limits]`: how much is allowed.
@@ -179,6 +191,7 @@ impl Default for Dns {
             authoritative: Vec::new(),
             endpoints: BTreeMap::new(),
             roots: Vec::new(),
+            exec: BTreeMap::new(),
             propagation_timeout: NonZeroU32::MIN.saturating_add(119),
             polling_interval: NonZeroU32::MIN.saturating_add(1),
         }

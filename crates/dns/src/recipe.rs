@@ -8,12 +8,14 @@ mod blank;
 mod classify;
 mod client;
 mod endpoint;
+mod enroll;
 mod exchange;
 mod filters;
 mod lists;
 mod reply;
 mod session;
 mod sets;
+mod slots;
 mod steps;
 pub(crate) mod template;
 mod txt;
@@ -29,7 +31,7 @@ use certkeep_core::application::AuthValue;
 use certkeep_core::failure::{Code, Failure};
 use certkeep_core::issuance::{TxtRecord, Zone};
 use certkeep_core::name::DnsName;
-use certkeep_core::ports::{DnsProvider, Resolver};
+use certkeep_core::ports::{DnsProvider, Resolver, Settings};
 use certkeep_core::provider::{ParameterKind, Parameters};
 use certkeep_core::time::Clock;
 use minijinja::Value;
@@ -42,7 +44,7 @@ pub(crate) use self::endpoint::Endpoint;
 pub(crate) use self::session::Sessions;
 use self::template::Scope;
 use crate::page::{Http, Page};
-use crate::registry::{Account, Held, Locks, Pace};
+use crate::registry::{Account, Held, Locks, Pace, Quota};
 use crate::sign::RequestSigner;
 
 /// What all recipes share.
@@ -51,10 +53,13 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) locks: Locks,
     pub(crate) pace: Pace,
+    pub(crate) quota: Quota,
     pub(crate) held: Held,
     pub(crate) sessions: Sessions,
     /// Tells where zones begin, for vendors that do not.
     pub(crate) resolver: Option<Arc<dyn Resolver>>,
+    /// Keeps the accounts that are opened for names.
+    pub(crate) memory: Option<Arc<dyn Settings>>,
 }
 
 /// A provider that a recipe drives.
@@ -178,21 +183,25 @@ impl Recipe {
 impl DnsProvider for Recipe {
     async fn find_zone(&self, name: &DnsName) -> Result<Zone, Failure> {
         let found = self.zone_of(name).await.map_err(|trouble| trouble.failure)?;
+        let unlisted = self.page.zone.as_ref().is_some_and(|zone| zone.unlisted);
         found.ok_or_else(|| {
-            Failure::new(Code::ZoneNotFound, classify::Stage::Zone.doing())
-                .about(name.as_str())
-                .fact(format!("asked of {}", self.server))
+            let failure = Failure::new(Code::ZoneNotFound, classify::Stage::Zone.doing()).about(name.as_str());
+            failure.fact(if unlisted { "the parameters do not name it".to_owned() } else { format!("asked of {}", self.server) })
         })
     }
 
     async fn add(&self, zone: &Zone, record: &TxtRecord) -> Result<serde_json::Value, Failure> {
         let scope = self.scope_of_record(zone, record);
+        let scope = self.with_account(scope, &record.name).await.map_err(|trouble| trouble.failure)?;
         let _writer = self.shared.locks.writer(&self.account, &zone.name).await;
         self.put_up(&scope, record).await.map_err(|trouble| trouble.failure)
     }
 
     async fn remove(&self, zone: &Zone, record: &TxtRecord, handle: Option<&serde_json::Value>) -> Result<(), Failure> {
-        let scope = self.scope_of_record(zone, record);
+        let mut scope = self.scope_of_record(zone, record);
+        if self.page.remove.is_some() {
+            scope = self.with_account(scope, &record.name).await.map_err(|trouble| trouble.failure)?;
+        }
         let _writer = self.shared.locks.writer(&self.account, &zone.name).await;
         self.take_down(&scope, record, handle).await.map_err(|trouble| trouble.failure)
     }
@@ -218,7 +227,11 @@ fn blank_of(page: &Page, parameters: &Parameters) -> Blank {
     let mut blank = Blank::default();
     for parameter in page.param.iter().filter(|parameter| parameter.secret) {
         if let Some(text) = parameters.text(&parameter.k) {
-            blank.add(text.expose_secret().trim_end_matches(['\r', '\n']));
+            let text = text.expose_secret().trim_end_matches(['\r', '\n']);
+            blank.add(text);
+            // Of `name:password,name:password` a vendor repeats one password.
+            let pairs = text.split(',').filter_map(|pair| pair.split_once(':'));
+            pairs.map(|(_, secret)| secret.trim()).filter(|secret| secret.len() >= 6).for_each(|secret| blank.add(secret));
         }
     }
     blank

@@ -1,4 +1,4 @@
-//! `certkeep dns`: the DNS providers by hand and in scripts. Reads no configuration and no data folder.
+//! `certkeep dns`: the DNS providers by hand and in scripts. Reads no data folder, and a configuration only where it is named.
 mod account;
 mod check;
 mod ending;
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use self::account::Account;
-use super::CommandError;
+use super::{CommandError, Place};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -33,7 +33,13 @@ pub(super) enum Command {
     },
 }
 
-pub(super) fn run(command: Command) -> Result<(), CommandError> {
+pub(super) fn run(place: &Place, mut command: Command) -> Result<(), CommandError> {
+    if let Command::Add(record::Arguments { account, .. })
+    | Command::Remove(record::Arguments { account, .. })
+    | Command::Check(check::Arguments { account, .. }) = &mut command
+    {
+        account.config.clone_from(&place.config);
+    }
     match command {
         Command::Add(arguments) => wait(record::add(&arguments)),
         Command::Remove(arguments) => wait(record::remove(&arguments)),

@@ -1,4 +1,6 @@
 //! What is made of calls: finding the zone, putting a value up, taking it down.
+use std::time::Duration;
+
 use certkeep_core::failure::{Code, Failure};
 use certkeep_core::issuance::{TxtRecord, Zone};
 use certkeep_core::name::DnsName;
@@ -9,7 +11,7 @@ use super::classify::Stage;
 use super::exchange::Patience;
 use super::template::{self, Scope};
 use super::{Recipe, txt, zone};
-use crate::page::{Call, Single};
+use crate::page::{Call, Limit, Single};
 
 /// What is kept of a zone that a call told, with its name as the vendor writes it.
 type Found = (String, Map<String, Value>);
@@ -19,6 +21,10 @@ impl Recipe {
     pub(super) async fn zone_of(&self, name: &DnsName) -> Result<Option<Zone>, Trouble> {
         let Some(call) = &self.page.zone else { return Ok(None) };
         let found = if call.unlisted {
+            let of_ours = |when| template::is_true(when, &self.scope.clone().with("name", name.as_str()));
+            if !call.when.as_deref().map_or(Ok(true), of_ours).map_err(|error| self.fault(Stage::Zone, &error))? {
+                return Ok(None);
+            }
             // The API knows no zones; what it takes are names.
             Some((name.as_str().to_owned(), Map::from_iter([("unlisted".to_owned(), true.into())])))
         } else {
@@ -94,6 +100,9 @@ impl Recipe {
             return Ok(Value::Null);
         }
         let Some(call) = &self.page.add else { return Ok(Value::Null) };
+        if let Some(slots) = self.slots(scope)? {
+            return self.put_into(&slots, call, scope, record).await;
+        }
         let place = self.page.single.map(|single| self.place(single, scope, record));
         if let Some(place) = &place {
             if self.shared.held.is_other(&self.account, place, &record.value) {
@@ -115,7 +124,7 @@ impl Recipe {
     }
 
     /// Adds a record. A try that may have been heard is not repeated before looking whether it was.
-    async fn add_once(&self, call: &Call, scope: &Scope, record: &TxtRecord) -> Result<Value, Trouble> {
+    pub(super) async fn add_once(&self, call: &Call, scope: &Scope, record: &TxtRecord) -> Result<Value, Trouble> {
         let mut patience = Patience::default();
         loop {
             let trouble = match self.once(Stage::Add, call, scope, None).await {
@@ -148,11 +157,15 @@ impl Recipe {
             }
             return Ok(());
         }
-        let Some(call) = &self.page.remove else { return Ok(()) };
         let place = self.page.single.map(|single| self.place(single, scope, record));
         if place.as_ref().is_some_and(|place| self.shared.held.is_other(&self.account, place, &record.value)) {
             // Another value has taken its place, and taking "it" down would take that one.
             return Ok(());
+        }
+        // Without it the value stays, as the page says by `leaves`.
+        let Some(call) = &self.page.remove else { return Ok(()) };
+        if let Some(slots) = self.slots(scope)? {
+            return self.take_out_of(&slots, call, scope, record, handle).await;
         }
         let doubles = self.page.add.as_ref().is_some_and(|add| add.doubles);
         let handle = handle.and_then(Value::as_object).filter(|handle| !handle.is_empty() && !doubles);
@@ -242,6 +255,13 @@ impl Recipe {
     pub(super) fn occupied(&self) -> Trouble {
         let failure = self.failure(Stage::Add, Code::RecordRefused);
         Trouble::lasting(failure.fact("this vendor holds one value, and another one is up: it would take its place"))
+    }
+
+    /// The account has made as many calls as its vendor allows.
+    pub(super) fn over_limit(&self, stage: Stage, limit: &Limit, wait: Duration) -> Trouble {
+        let failure = self.failure(stage, Code::ProviderRateLimited);
+        let failure = failure.fact(format!("the vendor allows {} calls within {} seconds, which are made", limit.calls, limit.within));
+        Trouble::lasting(failure.not_before(self.shared.clock.now().checked_add(wait).ok()))
     }
 
     /// Somebody else is changing the same thing: it may do better in a moment.

@@ -3,5 +3,7 @@
 mod behaviour;
 mod bench;
 mod every;
+mod limits;
+mod log;
 mod powerdns;
 mod scenario;

@@ -23,7 +23,7 @@ const NOT_CHECKED: &str = "CAA records, the CA";
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Arguments {
     #[command(flatten)]
-    account: Account,
+    pub(super) account: Account,
     /// The name that a certificate is wanted for
     #[arg(long)]
     name: DnsName,
@@ -90,7 +90,7 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), CommandError> {
 }
 
 async fn steps(Arguments { account, name }: &Arguments, trace: &mut Trace) -> Result<(), CommandError> {
-    let house = account.house();
+    let house = account.house()?;
     let began = Instant::now();
     let parameters = account.parameters(&house)?;
     let provider = trace.note("parameters", began, account.connect(&house, &parameters), |_| account.flag.clone())?;
