@@ -162,8 +162,13 @@ impl Recipe {
             // Another value has taken its place, and taking "it" down would take that one.
             return Ok(());
         }
-        // Without it the value stays, as the page says by `leaves`.
-        let Some(call) = &self.page.remove else { return Ok(()) };
+        let Some(call) = &self.page.remove else {
+            // The value stays, as the page says by `leaves`, but nobody needs it any more.
+            if let Some(place) = place {
+                self.shared.held.drop(&self.account, &place);
+            }
+            return Ok(());
+        };
         if let Some(slots) = self.slots(scope)? {
             return self.take_out_of(&slots, call, scope, record, handle).await;
         }

@@ -129,7 +129,7 @@ async fn what_is_not_allowed_is_not_run() {
     let registry = stage.registry(&["works"], MINUTE);
     assert!(registry.descriptor("exec").unwrap().served.is_ok());
     let path = stage.0.path().join("works");
-    for other in ["fails", "/bin/true", "../works", "", path.to_str().unwrap()] {
+    for other in ["fails", "/bin/true", "../works", path.to_str().unwrap()] {
         let Err(failure) = connect(&registry, other) else { panic!("{other:?} is run") };
         assert_eq!((failure.code, failure.evidence.subject.as_deref()), (Code::ProviderParameter, Some("Program")), "{failure}");
     }

@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "what goes wrong here fails the test at once")]
 mod lint;
 mod lists;
+mod places;
 mod sessions;
 mod sets;
 mod signatures;
