@@ -111,7 +111,8 @@ impl Runner {
             .stderr(Stdio::piped())
             .process_group(0)
             .spawn();
-        let child = started.map_err(|error| failure(Code::ProviderUnreachable, format!("the program cannot be started: {error}")))?;
+        let child =
+            started.map_err(|error| failure(Code::ProviderUnreachable, format!("the program cannot be started: {error}")))?;
         let mut group = Group::of(child);
         let (out, err) = (group.child.stdout.take(), group.child.stderr.take());
         let ending = tokio::time::timeout(self.program.timeout, async {

@@ -265,7 +265,8 @@ impl Recipe {
     /// The account has made as many calls as its vendor allows.
     pub(super) fn over_limit(&self, stage: Stage, limit: &Limit, wait: Duration) -> Trouble {
         let failure = self.failure(stage, Code::ProviderRateLimited);
-        let failure = failure.fact(format!("the vendor allows {} calls within {} seconds, which are made", limit.calls, limit.within));
+        let failure =
+            failure.fact(format!("the vendor allows {} calls within {} seconds, which are made", limit.calls, limit.within));
         Trouble::lasting(failure.not_before(self.shared.clock.now().checked_add(wait).ok()))
     }
 

@@ -57,7 +57,8 @@ mod tests {
         let (quota, limit) = (Quota::default(), Limit { calls: 3, within: 10.0 });
         let account = Account::of("x", &Parameters::default(), std::iter::empty());
         let now = Instant::now();
-        let due: Vec<u64> = (0..8).map(|_| quota.reserve(&account, &limit, now).unwrap().duration_since(now).as_millis() as u64).collect();
+        let due: Vec<u64> =
+            (0..8).map(|_| quota.reserve(&account, &limit, now).unwrap().duration_since(now).as_millis() as u64).collect();
         assert_eq!(due, [0, 0, 0, 10_500, 10_500, 10_500, 21_000, 21_000]);
         let later = now + Duration::from_millis(32_000);
         assert_eq!(quota.reserve(&account, &limit, later).unwrap(), later);

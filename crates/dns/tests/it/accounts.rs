@@ -87,7 +87,8 @@ impl Server {
     async fn start(knows: bool) -> Server {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../testkit/vendors/acme-dns.toml");
         let text = std::fs::read_to_string(path).unwrap();
-        let text = text.replace("\"auth.acme-dns.example\"]\nparams", "\"auth.acme-dns.example\", \"accounts.example.net\"]\nparams");
+        let text =
+            text.replace("\"auth.acme-dns.example\"]\nparams", "\"auth.acme-dns.example\", \"accounts.example.net\"]\nparams");
         let table = Table::parse(&format!("{text}{STORAGE}")).unwrap();
         let zones: &[&str] = if knows { &["auth.acme-dns.example", "known.example"] } else { &["auth.acme-dns.example"] };
         Server(Vendor::start(table, Account::empty(zones)).await)
@@ -103,8 +104,7 @@ impl Server {
             ..RegistryOptions::default()
         });
         let given = [("APIBase", "https://auth.acme-dns.example")].into_iter().chain(more.iter().copied());
-        let given: Vec<AuthEntry> =
-            given.map(|(k, v)| AuthEntry { k: k.into(), value: AuthValue::Text(v.into()) }).collect();
+        let given: Vec<AuthEntry> = given.map(|(k, v)| AuthEntry { k: k.into(), value: AuthValue::Text(v.into()) }).collect();
         registry.connect("acme-dns", &registry.descriptor("acme-dns").unwrap().parameters(&given).unwrap()).unwrap()
     }
 

@@ -51,7 +51,9 @@ async fn who_does_not_know_where_a_value_stands_clears_every_place() {
 async fn a_name_that_the_parameters_do_not_speak_of_is_in_no_zone() {
     let vendor = Vendor::start(|_| said(200, "")).await;
     let parts = |when: &str| {
-        format!("[http]\nbase = \"{{{{ Base }}}}\"\n[zone]\nunlisted = true\nwhen = \"{when}\"\n[add]\npost = \"/\"\n[remove]\npost = \"/\"\n")
+        format!(
+            "[http]\nbase = \"{{{{ Base }}}}\"\n[zone]\nunlisted = true\nwhen = \"{when}\"\n[add]\npost = \"/\"\n[remove]\npost = \"/\"\n"
+        )
     };
     let zone = vendor.provider(&page(&parts("name in ['_acme-challenge.a.example.com']"))).zone().await.unwrap();
     assert_eq!(zone.name, "_acme-challenge.a.example.com");
@@ -84,9 +86,18 @@ fn what_does_not_go_together_is_told() {
         (format!("slots = \"[name]\"\nsingle = \"name\"\n{BARE}{add}{remove}"), "slots"),
         (format!("{BARE}{add}[remove]\npost = \"/{{{{ slot }}}}\"\n"), "remove"),
         (format!("{BARE}{add}{remove}[enroll]\nnew.post = \"/\"\ntarget = \"t\"\n"), "enroll.new.keep"),
-        (format!("{BARE}{add}{remove}[enroll]\nnew.post = \"/\"\nnew.keep = {{ a = \"a\" }}\ntarget = \"t\"\nknown.get = \"/\"\n"), "enroll"),
+        (
+            format!(
+                "{BARE}{add}{remove}[enroll]\nnew.post = \"/\"\nnew.keep = {{ a = \"a\" }}\ntarget = \"t\"\nknown.get = \"/\"\n"
+            ),
+            "enroll",
+        ),
         (format!("{BARE}{add}{remove}").replace("[zone]", "limit = { calls = 0, within = 1 }\n[zone]"), "http.limit"),
-        (format!("{BARE}{add}{remove}").replace("unlisted = true", "get = \"/\"\neach = \"z\"\nkeep = { name = \"n\" }\nwhen = \"Key\""), "zone.when"),
+        (
+            format!("{BARE}{add}{remove}")
+                .replace("unlisted = true", "get = \"/\"\neach = \"z\"\nkeep = { name = \"n\" }\nwhen = \"Key\""),
+            "zone.when",
+        ),
     ];
     for (parts, expected) in cases {
         match Page::parse("x", &page(&parts)) {
