@@ -1,5 +1,5 @@
 //! The provider `exec` with a real program.
-#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "what goes wrong here fails the test at once")]
+#![expect(clippy::unwrap_used, reason = "what goes wrong here fails the test at once")]
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;

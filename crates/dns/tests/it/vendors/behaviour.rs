@@ -152,3 +152,20 @@ async fn nobody_there() {
     let failure = provider.add(&zone, &record).await.unwrap_err();
     assert_eq!(failure.code, Code::ProviderUnreachable, "{failure}");
 }
+
+#[tokio::test]
+async fn two_values_find_the_two_places_that_a_name_has() {
+    let bench = Bench::start("selfhostde").await;
+    let before = bench.vendor.records();
+    let (one, two, three) = (record(NAME, 1), record(NAME, 2), record(NAME, 3));
+    let provider = bench.provider();
+    let zone = provider.find_zone(&one.name).await.unwrap();
+    let handle = provider.add(&zone, &one).await.unwrap();
+    provider.add(&zone, &two).await.unwrap();
+    assert_eq!(bench.vendor.txt(NAME), [one.value.clone(), two.value.clone()]);
+    assert_eq!(provider.add(&zone, &three).await.unwrap_err().code, Code::RecordRefused);
+    provider.remove(&zone, &one, Some(&handle)).await.unwrap();
+    assert_eq!(bench.vendor.txt(NAME), [two.value.as_str(), "empty"]);
+    provider.remove(&zone, &two, None).await.unwrap();
+    assert_eq!(bench.vendor.records(), before);
+}

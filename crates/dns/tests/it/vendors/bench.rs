@@ -21,6 +21,9 @@ pub(super) struct Bench {
     zones: Vec<String>,
     /// Every value that was ever put up, in order.
     put_up: Mutex<Vec<String>>,
+    /// What must not be told: the account's secrets and those tried in their place, and whatever goes into parameters
+    /// that the page calls secret.
+    pub(super) secrets: Vec<String>,
 }
 
 impl Bench {
@@ -41,7 +44,8 @@ impl Bench {
         let account = if table.neighbours { Account::with_zones(zones) } else { Account::with_far_neighbours(zones) };
         let flag = table.flag.clone();
         let zones = zones.iter().map(|zone| (*zone).to_owned()).collect();
-        Bench { vendor: Vendor::start(table, account).await, flag, zones, put_up: Mutex::default() }
+        let vendor = Vendor::start(table, account).await;
+        Bench { secrets: secrets(&vendor), vendor, flag, zones, put_up: Mutex::default() }
     }
 
     /// Notes that a value is put up, for what the vendor leaves of it.
@@ -77,21 +81,10 @@ impl Bench {
 
     /// Fails when a secret, right or wrong, is in a text.
     pub(super) fn without_secrets(&self, told: &str) -> Result<(), String> {
-        match self.secrets().iter().find(|secret| told.contains(secret.as_str())) {
+        match self.secrets.iter().find(|secret| told.contains(secret.as_str())) {
             Some(_) => Err(format!("a secret is told: {told}")),
             None => Ok(()),
         }
-    }
-
-    /// What must not be told: the account's secrets and those tried in their place, and whatever goes into parameters
-    /// that the page calls secret.
-    pub(super) fn secrets(&self) -> Vec<String> {
-        let registry = Registry::new(RegistryOptions::default());
-        let descriptor = registry.descriptor(&self.flag);
-        let is_secret = |k: &str| descriptor.and_then(|d| d.parameter(k)).is_some_and(|parameter| parameter.secret);
-        let given = self.vendor.parameters().into_iter().chain(self.vendor.wrong_parameters());
-        let given = given.filter(|(k, text)| is_secret(k) && !text.is_empty()).map(|(_, text)| text);
-        self.vendor.secrets().into_iter().chain(self.vendor.wrong_secrets()).chain(given).collect()
     }
 
     /// Fails when a request went where the vendor has nothing.
@@ -180,6 +173,15 @@ impl Resolver for World {
     async fn await_visible(&self, _: &Zone, _: &[TxtRecord], _: Propagation) -> Result<(), Failure> {
         Ok(())
     }
+}
+
+fn secrets(vendor: &Vendor) -> Vec<String> {
+    let registry = Registry::new(RegistryOptions::default());
+    let descriptor = registry.descriptor(&vendor.table().flag);
+    let is_secret = |k: &str| descriptor.and_then(|d| d.parameter(k)).is_some_and(|parameter| parameter.secret);
+    let given = vendor.parameters().into_iter().chain(vendor.wrong_parameters());
+    let given = given.filter(|(k, text)| is_secret(k) && !text.is_empty()).map(|(_, text)| text);
+    vendor.secrets().into_iter().chain(vendor.wrong_secrets()).chain(given).collect()
 }
 
 /// A provider with these parameters, each in its own kind.

@@ -55,3 +55,19 @@ impl<'a> MakeWriter<'a> for Log {
         self.clone()
     }
 }
+
+#[test]
+fn a_secret_that_is_logged_is_found_and_libraries_are_not_listened_to() {
+    let log = Log::default();
+    log.must_not_hold(vec!["a secret".to_owned()]);
+    let logged = |secret: &str, library: &str| {
+        tracing::dispatcher::with_default(&log.dispatch(), || {
+            tracing::trace!(target: "certkeep_dns::recipe", text = secret);
+            tracing::error!(target: "hyper", text = library);
+        });
+        log.without_secrets()
+    };
+    assert!(logged("nothing", "a secret").is_ok());
+    log.must_not_hold(vec!["a secret".to_owned()]);
+    assert!(logged("this is a secret", "nothing").is_err());
+}

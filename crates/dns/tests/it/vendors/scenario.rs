@@ -112,7 +112,7 @@ impl Page {
 
     async fn bench_with(&self, zones: &[&str]) -> Bench {
         let bench = Bench::of_table(self.table.clone(), zones).await;
-        self.log.must_not_hold(bench.secrets());
+        self.log.must_not_hold(bench.secrets.clone());
         bench
     }
 
