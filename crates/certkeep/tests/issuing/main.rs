@@ -14,4 +14,5 @@ mod issued;
 mod killed;
 mod kills;
 mod peers;
+mod programs;
 mod renewals;
