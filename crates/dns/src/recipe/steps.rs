@@ -4,6 +4,7 @@ use std::time::Duration;
 use certkeep_core::failure::{Code, Failure};
 use certkeep_core::issuance::{TxtRecord, Zone};
 use certkeep_core::name::DnsName;
+use certkeep_core::ports::AGAIN;
 use serde_json::{Map, Value, json};
 
 use super::answer::{Reply, Trouble, as_text};
@@ -115,7 +116,14 @@ impl Recipe {
             }
         }
         let scope = self.prepared(Stage::Add, call, scope.clone()).await?.ok_or_else(|| self.not_there(Stage::Add))?;
-        let handle = self.add_once(call, &scope, record).await?;
+        let mut handle = self.add_once(call, &scope, record).await?;
+        if call.doubles {
+            let value = a_value(record);
+            if self.shared.held.is(&self.account, &value, &record.value) {
+                mark_again(&mut handle);
+            }
+            self.shared.held.put(&self.account, value, &record.value);
+        }
         if let Some(place) = place {
             self.shared.held.put(&self.account, place, &record.value);
         }
@@ -126,11 +134,16 @@ impl Recipe {
     /// Adds a record. A try that may have been heard is not repeated before looking whether it was.
     pub(super) async fn add_once(&self, call: &Call, scope: &Scope, record: &TxtRecord) -> Result<Value, Trouble> {
         let mut patience = Patience::default();
+        let mut unsure = false;
         loop {
             let trouble = match self.once(Stage::Add, call, scope, None).await {
                 Ok(Reply::Done(answer)) => {
                     let kept = self.kept(Stage::Add, call, &Scope::opened(&answer, scope))?;
-                    return self.finished(Stage::Add, call, scope, kept).await.map(Value::from);
+                    let mut handle = self.finished(Stage::Add, call, scope, kept).await.map(Value::from)?;
+                    if unsure {
+                        mark_again(&mut handle);
+                    }
+                    return Ok(handle);
                 }
                 // It has a record of its own already; removal finds it by its value.
                 Ok(Reply::Present | Reply::Absent) => return Ok(Value::Null),
@@ -140,6 +153,7 @@ impl Recipe {
             let Some(pause) = patience.pause(&trouble) else { return Err(trouble) };
             tracing::debug!(flag = self.page.flag, failure = %trouble.failure, "tried again");
             tokio::time::sleep(pause).await;
+            unsure |= trouble.unsure;
             if trouble.unsure
                 && let Some(find) = &self.page.find
                 && let Some(found) = self.ours(find, scope, record).await?.into_iter().next()
@@ -173,7 +187,11 @@ impl Recipe {
             return self.take_out_of(&slots, call, scope, record, handle).await;
         }
         let doubles = self.page.add.as_ref().is_some_and(|add| add.doubles);
-        let handle = handle.and_then(Value::as_object).filter(|handle| !handle.is_empty() && !doubles);
+        let twice = |handle: &Map<String, Value>| doubles && handle.get(AGAIN).and_then(Value::as_bool).unwrap_or(false);
+        // Some vendors tell only when asked what a record goes by.
+        let asked = self.page.find.iter().flat_map(|find| find.keep.keys());
+        let suffices = |handle: &Map<String, Value>| asked.clone().all(|key| handle.contains_key(key));
+        let handle = handle.and_then(Value::as_object).filter(|h| !h.is_empty() && !twice(h) && suffices(h));
         let records = match (handle, &self.page.find) {
             (Some(handle), _) => vec![handle.clone()],
             (None, Some(find)) => self.ours(find, scope, record).await?,
@@ -191,7 +209,7 @@ impl Recipe {
                 Reply::Absent | Reply::Present => {}
             }
         }
-        if let Some(place) = place {
+        for place in place.into_iter().chain(doubles.then(|| a_value(record))) {
             self.shared.held.drop(&self.account, &place);
         }
         if !records.is_empty() {
@@ -281,5 +299,17 @@ impl Recipe {
         let mut fields = zone.saved.as_object().cloned().unwrap_or_default();
         fields.insert("name".to_owned(), json!(zone.name));
         self.scope.clone().with_json("zone", &fields)
+    }
+}
+
+/// What a value that may be there twice is called among all that is held of an account.
+fn a_value(record: &TxtRecord) -> String {
+    format!("value {} at {}", record.value, record.name)
+}
+
+/// The value may have been put up before.
+fn mark_again(handle: &mut Value) {
+    if let Some(handle) = handle.as_object_mut().filter(|handle| !handle.is_empty()) {
+        handle.insert(AGAIN.to_owned(), true.into());
     }
 }

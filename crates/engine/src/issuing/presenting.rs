@@ -5,7 +5,7 @@ use std::sync::Arc;
 use certkeep_core::failure::{Code, Failure};
 use certkeep_core::issuance::{ChallengeRecord, Step, TxtRecord, Zone};
 use certkeep_core::name::DnsName;
-use certkeep_core::ports::{Authorization, AuthorizationStatus, DnsProvider, OrderStatus, Propagation};
+use certkeep_core::ports::{AGAIN, Authorization, AuthorizationStatus, DnsProvider, OrderStatus, Propagation};
 use certkeep_core::provider::Parameters;
 use futures::future::{join_all, try_join_all};
 
@@ -57,13 +57,18 @@ impl Run {
         // A record without a handle may or may not be up: adding what is there already is no error.
         let missing = known.iter().chain(&new).filter(|record| record.handle.is_none());
         // All of them end before any failure is told: a call given up half-way might put its record up after its removal.
-        let put_up = join_all(missing.map(|record| self.put_up(provider.as_ref(), record))).await;
+        let again = |record: &ChallengeRecord| known.iter().any(|other| other.id == record.id);
+        let put_up = join_all(missing.map(|record| self.put_up(provider.as_ref(), record, again(record)))).await;
         put_up.into_iter().collect::<Result<(), Stopped>>()?;
         self.save(Step::Presented).await
     }
 
-    async fn put_up(&self, provider: &dyn DnsProvider, record: &ChallengeRecord) -> Result<(), Stopped> {
-        let handle = provider.add(&record.zone, &record.record).await?;
+    /// `again` says that nobody knows whether an earlier addition came through.
+    async fn put_up(&self, provider: &dyn DnsProvider, record: &ChallengeRecord, again: bool) -> Result<(), Stopped> {
+        let mut handle = provider.add(&record.zone, &record.record).await?;
+        if let Some(handle) = handle.as_object_mut().filter(|handle| again && !handle.is_empty()) {
+            handle.insert(AGAIN.to_owned(), true.into());
+        }
         if let Some(id) = record.id {
             self.engine.store().record_added(id, &handle).await?;
         }

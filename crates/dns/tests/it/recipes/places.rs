@@ -106,3 +106,31 @@ fn what_does_not_go_together_is_told() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_was_put_up_once_is_taken_down_by_what_it_goes_by_and_what_may_be_there_twice_is_looked_for() {
+    let parts = format!(
+        "{BARE}[add]\npost = \"/\"\nkeep = {{ id = \"id\" }}\ndoubles = true\n\
+         [find]\nget = \"/\"\neach = \"records\"\nvalue = \"text\"\nkeep = {{ id = \"id\" }}\n[remove]\ndelete = \"/{{{{ record.id }}}}\"\n"
+    );
+    let vendor = Vendor::start(|asked| match asked.line.as_str() {
+        "POST /" => said(200, json!({"id": 7}).to_string()),
+        "GET /" => said(200, json!({"records": [{"id": 7, "text": "one"}, {"id": 8, "text": "one"}]}).to_string()),
+        _ => said(200, "{}"),
+    })
+    .await;
+    let provider = vendor.provider(&page(&parts));
+    let once = provider.add("one").await.unwrap();
+    assert_eq!(once, json!({"id": 7}));
+    provider.remove("one", Some(&once)).await.unwrap();
+    assert_eq!(vendor.lines(), ["POST /", "DELETE /7"]);
+
+    // Twice in one process, and twice by what a journal says.
+    provider.add("one").await.unwrap();
+    let twice = provider.add("one").await.unwrap();
+    assert_eq!(twice, json!({"id": 7, "again": true}));
+    provider.remove("one", Some(&twice)).await.unwrap();
+    vendor.provider(&page(&parts)).remove("one", Some(&twice)).await.unwrap();
+    let looked_for = ["GET /", "DELETE /7", "DELETE /8"];
+    assert_eq!(vendor.lines()[2..], [&["POST /", "POST /"][..], &looked_for, &looked_for].concat());
+}
