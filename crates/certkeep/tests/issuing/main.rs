@@ -7,6 +7,7 @@
     reason = "this crate is test code: what goes wrong here fails the test at once"
 )]
 mod accounts;
+mod again;
 mod failing;
 mod halting;
 mod house;
