@@ -229,9 +229,13 @@ fn blank_of(page: &Page, parameters: &Parameters) -> Blank {
         if let Some(text) = parameters.text(&parameter.k) {
             let text = text.expose_secret().trim_end_matches(['\r', '\n']);
             blank.add(text);
-            // Of `name:password,name:password` a vendor repeats one password.
-            let pairs = text.split(',').filter_map(|pair| pair.split_once(':'));
-            pairs.map(|(_, secret)| secret.trim()).filter(|secret| secret.len() >= 6).for_each(|secret| blank.add(secret));
+            // Of `name:password,name:password` a vendor repeats one password, or one pair as it came in `Basic`.
+            for (pair, (_, secret)) in text.split(',').filter_map(|pair| Some((pair.trim(), pair.split_once(':')?))) {
+                if secret.trim().len() >= 6 {
+                    blank.add(secret.trim());
+                    blank.add(pair);
+                }
+            }
         }
     }
     blank

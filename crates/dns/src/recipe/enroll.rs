@@ -16,6 +16,10 @@ use crate::page::{Call, Enroll};
 /// The first label of every challenge's name (RFC 8555 §8.4).
 const CHALLENGE: &str = "_acme-challenge.";
 
+/// Why nothing is written where the CNAME leads to somebody else's account.
+const UNKNOWN: &str =
+    "the challenge's CNAME leads here, and no account of this name is kept: name it by the parameters, or take the CNAME away";
+
 /// What is known of an account: as [`Enroll::new`] kept it.
 pub(super) type Account = Map<String, Value>;
 
@@ -54,7 +58,7 @@ impl Recipe {
             (None, Some(_)) => self.open_account(enroll, name, &scope).await?,
             (None, None) => {
                 let failure = self.failure(Stage::Zone, Code::ZoneNotFound).about(name.as_str());
-                return Err(Trouble::lasting(failure.fact("no account of this name is known here")));
+                return Err(Trouble::lasting(failure.fact(UNKNOWN)));
             }
         };
         let target = self.target(enroll, &account)?;

@@ -134,3 +134,13 @@ async fn what_was_put_up_once_is_taken_down_by_what_it_goes_by_and_what_may_be_t
     let looked_for = ["GET /", "DELETE /7", "DELETE /8"];
     assert_eq!(vendor.lines()[2..], [&["POST /", "POST /"][..], &looked_for, &looked_for].concat());
 }
+
+#[tokio::test]
+async fn of_a_list_of_passwords_each_is_blanked_by_itself() {
+    let vendor = Vendor::start(|_| said(400, "{\"error\": \"s3cr3t of b.example, or Yi5leGFtcGxlOnMzY3IzdA==\"}")).await;
+    let parts = format!("{BARE}[add]\npost = \"/\"\n[remove]\npost = \"/\"\n");
+    let parts = parts.replace("[zone]", "fails = { message = \"error\" }\n[zone]");
+    let pairs = "{ k = \"Pairs\", secret = true, default = \"a.example:another, b.example:s3cr3t\" }, { k = \"Key\"";
+    let failure = vendor.provider(&page(&parts).replace("{ k = \"Key\"", pairs)).add("v").await.unwrap_err();
+    assert_eq!(failure.evidence.their_message.as_deref(), Some("*** of b.example, or ***"));
+}
