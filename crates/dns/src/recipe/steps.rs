@@ -191,7 +191,9 @@ impl Recipe {
         // Some vendors tell only when asked what a record goes by.
         let asked = self.page.find.iter().flat_map(|find| find.keep.keys());
         let suffices = |handle: &Map<String, Value>| asked.clone().all(|key| handle.contains_key(key));
-        let handle = handle.and_then(Value::as_object).filter(|h| !h.is_empty() && !twice(h) && suffices(h));
+        // Where nothing is kept of a record, name and value are all that its removal needs.
+        let empty = |handle: &Map<String, Value>| handle.is_empty() && asked.clone().next().is_some();
+        let handle = handle.and_then(Value::as_object).filter(|h| !empty(h) && !twice(h) && suffices(h));
         let records = match (handle, &self.page.find) {
             (Some(handle), _) => vec![handle.clone()],
             (None, Some(find)) => self.ours(find, scope, record).await?,
