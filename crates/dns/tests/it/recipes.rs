@@ -101,6 +101,8 @@ fn parameters_that_cannot_work_together_are_told_before_any_call() {
         ("pdns", vec![text("APIKey", "k"), text("Host", "ftp://host.example")], "Host"),
         ("pdns", vec![text("APIKey", "k"), text("Host", "http://user:secret@host.example")], "Host"),
         ("pdns", vec![text("APIKey", "k\nX-Evil: 1"), text("Host", "http://127.0.0.1:1")], "X-API-Key"),
+        ("acme-dns", vec![text("APIBase", "https://a.example"), text("Username", "u")], "Subdomain"),
+        ("acme-dns", vec![text("APIBase", "https://a.example"), text("StorageBaseURL", "http://b.example")], "StorageBaseURL"),
         ("httpreq", vec![text("Endpoint", "https://host.example"), text("Mode", "RAW")], "Mode"),
     ];
     for (flag, given, named) in cases {
