@@ -76,7 +76,8 @@ enum Command {
     /// Look at the configuration
     #[command(subcommand)]
     Config(check::Command),
-    /// Write, remove and check TXT records at a DNS provider, and look at the providers; needs no service and no data folder
+    /// Write, remove and check TXT records at a DNS provider, and look at the providers; needs no service, no data folder
+    /// and no configuration, but heeds the one that --config names
     #[command(subcommand)]
     Dns(dns::Command),
     /// Say what an apply_tip_code means

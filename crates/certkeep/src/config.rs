@@ -112,10 +112,22 @@ pub struct Dns {
     doh: Vec<Doh>,
     /// Files with further roots to trust for the providers' HTTPS, and for that of `doh`, PEM.
     roots: Vec<Spanned<PathBuf>>,
+    /// The programs that the provider `exec` may run, by the name that an application gives.
+    exec: BTreeMap<String, Allowed>,
     /// Seconds, where the application says nothing.
     propagation_timeout: NonZeroU32,
     /// Seconds, where the application says nothing.
     polling_interval: NonZeroU32,
+}
+
+/// A program that may be run.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Allowed {
+    /// Where it is.
+    path: Spanned<PathBuf>,
+    /// The longest that one call may take, in seconds; a minute if absent.
+    timeout: Option<NonZeroU32>,
 }
 
 /// `[limits]`: how much is allowed.
@@ -201,6 +213,7 @@ impl Default for Dns {
             endpoints: BTreeMap::new(),
             doh: Vec::new(),
             roots: Vec::new(),
+            exec: BTreeMap::new(),
             propagation_timeout: NonZeroU32::MIN.saturating_add(119),
             polling_interval: NonZeroU32::MIN.saturating_add(1),
         }

@@ -98,6 +98,9 @@ catalogue! {
     NameServersUnknown = 204 "name_servers_unknown" User Later
         "No name servers could be found for the zone of this name."
         "Check that the domain is registered and delegated; certkeep tries again later.";
+    DelegationMissing = 205 "delegation_missing" User Later
+        "The challenge name has no CNAME to the place where this provider writes."
+        "Put the CNAME that the evidence names into the DNS of the domain; certkeep tries again later.";
     RecordRefused = 301 "record_refused" Provider Final
         "The DNS provider refuses the TXT record."
         "Read the provider's own message in the evidence.";

@@ -7,7 +7,7 @@ mod issuer;
 mod store;
 
 pub use clients::{BlockSubject, ClientChange, Clients, Opening, Rotation};
-pub use dns::{DnsProvider, DnsProviders, Propagation, Resolver, Sighting};
+pub use dns::{AGAIN, DnsProvider, DnsProviders, Propagation, Resolver, Sighting};
 pub use inventory::{
     Certificates, Change, ChangeError, CreateError, DeleteError, NewCertificate, NewServer, Upload, Uploads, UsedUpload, Version,
 };

@@ -5,10 +5,12 @@
 //! - [`page`] and `recipe`: a page's format, and the engine that speaks a page's conversation over HTTP.
 //! - [`sign`]: requests that must be signed.
 //! - [`rfc2136`]: dynamic updates with TSIG.
+//! - [`exec`]: programs that the operator has allowed.
 //! - [`resolver`]: CNAME delegation, SOA walk, and the propagation check at every authoritative server.
 //!
 //! What may not enter: rules about certificates or applications, storage, the API. Only [`certkeep_core`] is known
 //! here. Start reading at [`registry`].
+pub mod exec;
 pub mod page;
 mod recipe;
 pub mod registry;

@@ -1,6 +1,7 @@
 //! A provider's page: what its parameters are and, for most, how to talk to it. `docs/providers.md` explains the format.
 mod call;
 mod check;
+mod enroll;
 mod lint;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use certkeep_core::provider::{Descriptor, Parameter};
 use serde::Deserialize;
 
 pub use call::{Call, Method, XmlRpc};
+pub use enroll::Enroll;
 pub use lint::lint;
 
 use crate::sign::{Asserter, Signer};
@@ -84,6 +86,14 @@ pub struct Page {
     pub wait: Option<Call>,
     /// Set where the vendor holds one value only: a second one is refused, since it would take the first one's place.
     pub single: Option<Single>,
+    /// An expression over the parameters and the name: the places that the vendor has for values of the name, each of
+    /// which holds one. The calls know the one that is meant as `slot`.
+    pub slots: Option<String>,
+    /// The text that stands at the name after a removal, where the vendor cannot delete: a template. With `value` in it
+    /// the value itself stays, and there is no [`Page::remove`].
+    pub leaves: Option<String>,
+    /// How a name gets an account of its own, where every name has one.
+    pub enroll: Option<Enroll>,
     /// The vendor's own codes and what they mean.
     #[serde(default)]
     pub errors: BTreeMap<String, Meaning>,
@@ -113,6 +123,8 @@ pub enum Single {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Driver {
+    /// A program of the operator's.
+    Exec,
     /// Dynamic updates (RFC 2136).
     Rfc2136,
 }
@@ -151,6 +163,8 @@ pub struct Http {
     /// The least pause between two calls of an account, in seconds.
     #[serde(default)]
     pub delay: f64,
+    /// How many calls the vendor publishes that an account may make.
+    pub limit: Option<Limit>,
     /// An expression over every answer: how many seconds the vendor demands before the next call.
     pub pause: Option<String>,
     /// What differs in TLS from what all pages have.
@@ -170,6 +184,16 @@ pub struct Tls {
     pub roots: Option<String>,
     /// An expression that is true where any certificate is taken. Whoever is in between then reads and changes all.
     pub danger_unverified: Option<String>,
+}
+
+/// A published limit.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limit {
+    /// So many calls.
+    pub calls: u32,
+    /// Within so many seconds.
+    pub within: f64,
 }
 
 /// A signature and its key.

@@ -9,12 +9,14 @@ mod blank;
 mod classify;
 mod client;
 mod endpoint;
+mod enroll;
 mod exchange;
 mod filters;
 mod lists;
 mod reply;
 mod session;
 mod sets;
+mod slots;
 mod steps;
 pub(crate) mod template;
 mod tls;
@@ -31,7 +33,7 @@ use certkeep_core::application::AuthValue;
 use certkeep_core::failure::{Code, Failure};
 use certkeep_core::issuance::{TxtRecord, Zone};
 use certkeep_core::name::DnsName;
-use certkeep_core::ports::{DnsProvider, Resolver};
+use certkeep_core::ports::{DnsProvider, Resolver, Settings};
 use certkeep_core::provider::{ParameterKind, Parameters};
 use certkeep_core::time::Clock;
 use minijinja::Value;
@@ -44,7 +46,7 @@ pub(crate) use self::endpoint::Endpoint;
 pub(crate) use self::session::Sessions;
 use self::template::Scope;
 use crate::page::{Http, Page};
-use crate::registry::{Account, Held, Locks, Pace};
+use crate::registry::{Account, Held, Locks, Pace, Quota};
 use crate::sign::RequestSigner;
 
 /// What all recipes share.
@@ -53,10 +55,13 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) locks: Locks,
     pub(crate) pace: Pace,
+    pub(crate) quota: Quota,
     pub(crate) held: Held,
     pub(crate) sessions: Sessions,
     /// Tells where zones begin, for vendors that do not.
     pub(crate) resolver: Option<Arc<dyn Resolver>>,
+    /// Keeps the accounts that are opened for names.
+    pub(crate) memory: Option<Arc<dyn Settings>>,
 }
 
 /// A provider that a recipe drives.
@@ -203,21 +208,25 @@ impl Recipe {
 impl DnsProvider for Recipe {
     async fn find_zone(&self, name: &DnsName) -> Result<Zone, Failure> {
         let found = self.zone_of(name).await.map_err(|trouble| trouble.failure)?;
+        let unlisted = self.page.zone.as_ref().is_some_and(|zone| zone.unlisted);
         found.ok_or_else(|| {
-            Failure::new(Code::ZoneNotFound, classify::Stage::Zone.doing())
-                .about(name.as_str())
-                .fact(format!("asked of {}", self.server))
+            let failure = Failure::new(Code::ZoneNotFound, classify::Stage::Zone.doing()).about(name.as_str());
+            failure.fact(if unlisted { "the parameters do not name it".to_owned() } else { format!("asked of {}", self.server) })
         })
     }
 
     async fn add(&self, zone: &Zone, record: &TxtRecord) -> Result<serde_json::Value, Failure> {
         let scope = self.scope_of_record(zone, record);
+        let scope = self.with_account(scope, &record.name).await.map_err(|trouble| trouble.failure)?;
         let _writer = self.shared.locks.writer(&self.account, &zone.name).await;
         self.put_up(&scope, record).await.map_err(|trouble| trouble.failure)
     }
 
     async fn remove(&self, zone: &Zone, record: &TxtRecord, handle: Option<&serde_json::Value>) -> Result<(), Failure> {
-        let scope = self.scope_of_record(zone, record);
+        let mut scope = self.scope_of_record(zone, record);
+        if self.page.remove.is_some() {
+            scope = self.with_account(scope, &record.name).await.map_err(|trouble| trouble.failure)?;
+        }
         let _writer = self.shared.locks.writer(&self.account, &zone.name).await;
         self.take_down(&scope, record, handle).await.map_err(|trouble| trouble.failure)
     }
@@ -243,7 +252,15 @@ fn blank_of(page: &Page, parameters: &Parameters) -> Blank {
     let mut blank = Blank::default();
     for parameter in page.param.iter().filter(|parameter| parameter.secret) {
         if let Some(text) = parameters.text(&parameter.k) {
-            blank.add(text.expose_secret().trim_end_matches(['\r', '\n']));
+            let text = text.expose_secret().trim_end_matches(['\r', '\n']);
+            blank.add(text);
+            // Of `name:password,name:password` a vendor repeats one password, or one pair as it came in `Basic`.
+            for (pair, (_, secret)) in text.split(',').filter_map(|pair| Some((pair.trim(), pair.split_once(':')?))) {
+                if secret.trim().len() >= 6 {
+                    blank.add(secret.trim());
+                    blank.add(pair);
+                }
+            }
         }
     }
     blank

@@ -3,6 +3,7 @@ mod folder;
 mod held;
 mod locks;
 mod pace;
+mod quota;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,13 +12,15 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use certkeep_core::failure::{Code, Failure};
-use certkeep_core::ports::{DnsProvider, DnsProviders, Resolver};
+use certkeep_core::ports::{DnsProvider, DnsProviders, Resolver, Settings};
 use certkeep_core::provider::{Descriptor, Parameters};
 use certkeep_core::time::{Clock, SystemClock};
 
 pub(crate) use self::held::Held;
 pub(crate) use self::locks::{Account, Locks};
 pub(crate) use self::pace::Pace;
+pub(crate) use self::quota::Quota;
+use crate::exec::{self, Program};
 use crate::page::{Driver, Page};
 use crate::recipe::{Client, Endpoint, Recipe, Sessions, Shared};
 use crate::rfc2136;
@@ -40,6 +43,10 @@ pub struct RegistryOptions {
     pub pages_folder: Option<PathBuf>,
     /// Tells where zones begin, for vendors that need nothing but a zone's name (`soa = true`): it saves them calls.
     pub resolver: Option<Arc<dyn Resolver>>,
+    /// Keeps the accounts that are opened for names (`[enroll]`), sealed. Without it none is opened.
+    pub memory: Option<Arc<dyn Settings>>,
+    /// The programs that the provider `exec` may run, by name.
+    pub programs: BTreeMap<String, Program>,
 }
 
 impl Default for RegistryOptions {
@@ -51,6 +58,8 @@ impl Default for RegistryOptions {
             proxy: None,
             pages_folder: None,
             resolver: None,
+            memory: None,
+            programs: BTreeMap::new(),
         }
     }
 }
@@ -59,6 +68,7 @@ impl Default for RegistryOptions {
 pub struct Registry {
     shared: Arc<Shared>,
     endpoints: BTreeMap<String, String>,
+    programs: BTreeMap<String, Program>,
     entries: Vec<Entry>,
 }
 
@@ -72,22 +82,24 @@ struct Entry {
 impl Registry {
     /// The providers that are compiled in, and those of the operator's folder.
     pub fn new(options: RegistryOptions) -> Registry {
-        let RegistryOptions { clock, extra_roots, endpoints, proxy, pages_folder, resolver } = options;
+        let RegistryOptions { clock, extra_roots, endpoints, proxy, pages_folder, resolver, memory, programs } = options;
         let shared = Shared {
             client: Client::new(extra_roots, proxy),
             clock,
             locks: Locks::default(),
             pace: Pace::default(),
+            quota: Quota::default(),
             held: Held::default(),
             sessions: Sessions::default(),
             resolver,
+            memory,
         };
         let mut pages: BTreeMap<Cow<'static, str>, Cow<'static, str>> =
             PAGES.iter().map(|(flag, text)| (Cow::Borrowed(*flag), Cow::Borrowed(*text))).collect();
         let own = pages_folder.map(|folder| folder::pages(&folder)).unwrap_or_default();
         pages.extend(own.into_iter().map(|(flag, text)| (flag.into(), text.into())));
         let entries = pages.into_iter().map(|(flag, text)| Entry { flag, text, read: OnceLock::new() }).collect();
-        Registry { shared: Arc::new(shared), endpoints, entries }
+        Registry { shared: Arc::new(shared), endpoints, programs, entries }
     }
 
     /// The page of a flag.
@@ -109,15 +121,24 @@ impl Registry {
 
     fn entry(&self, flag: &str) -> Option<&(Arc<Page>, Descriptor)> {
         let at = self.entries.binary_search_by(|entry| entry.flag.as_ref().cmp(flag)).ok()?;
-        self.entries.get(at)?.read()
+        self.read(self.entries.get(at)?)
+    }
+
+    fn read<'a>(&self, entry: &'a Entry) -> Option<&'a (Arc<Page>, Descriptor)> {
+        entry.read(|page, descriptor| {
+            if page.driver == Some(Driver::Exec) && self.programs.is_empty() {
+                descriptor.served = Err(exec::NOTHING_ALLOWED.to_owned());
+            }
+        })
     }
 }
 
 impl Entry {
-    fn read(&self) -> Option<&(Arc<Page>, Descriptor)> {
+    fn read(&self, adjust: impl FnOnce(&Page, &mut Descriptor)) -> Option<&(Arc<Page>, Descriptor)> {
         let read = || match Page::parse(&self.flag, &self.text) {
             Ok(page) => {
-                let descriptor = page.descriptor();
+                let mut descriptor = page.descriptor();
+                adjust(&page, &mut descriptor);
                 Some((Arc::new(page), descriptor))
             }
             Err(error) => {
@@ -131,7 +152,7 @@ impl Entry {
 
 impl DnsProviders for Registry {
     fn descriptors(&self) -> Vec<&Descriptor> {
-        self.entries.iter().filter_map(|entry| Some(&entry.read()?.1)).collect()
+        self.entries.iter().filter_map(|entry| Some(&self.read(entry)?.1)).collect()
     }
 
     fn descriptor(&self, flag: &str) -> Option<&Descriptor> {
@@ -144,8 +165,10 @@ impl DnsProviders for Registry {
             return Err(refused("there is no such provider"));
         };
         descriptor.served.as_ref().map_err(|why| refused(why))?;
-        if page.driver == Some(Driver::Rfc2136) {
-            return rfc2136::connect(parameters);
+        match page.driver {
+            Some(Driver::Exec) => return exec::connect(parameters, &self.programs),
+            Some(Driver::Rfc2136) => return rfc2136::connect(parameters),
+            None => {}
         }
         let Some(http) = &page.http else { return Err(refused("there is no driver for it")) };
         let elsewhere = match self.endpoints.get(flag).map(|text| Endpoint::parse(text)) {

@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 pub use account::{Account, Record};
 pub use desk::{Fault, Seen};
-pub use table::Table;
+pub use table::{Lego, Limit, Owned, Table};
 
 /// A running vendor; it stops when it is dropped.
 pub struct Vendor {
@@ -39,7 +39,11 @@ pub struct Vendor {
 
 impl Vendor {
     /// Starts the vendor of this table with this account and credentials of its own.
-    pub async fn start(table: Table, account: Account) -> Vendor {
+    pub async fn start(table: Table, mut account: Account) -> Vendor {
+        for Owned { name, value } in &table.records {
+            let zone = account.zone_of(name).expect("the table's own records are in the account's zones");
+            account.add(&zone, name, "TXT", value, 300);
+        }
         let desk = Arc::new(desk::Desk::new(table, account));
         let authority = tls::Authority::shared();
         let (address, server) = server::listen(Arc::clone(&desk), tls::configured(Arc::clone(&authority))).await;
@@ -73,7 +77,7 @@ impl Vendor {
 
     /// The same with everything secret wrong.
     pub fn wrong_parameters(&self) -> Vec<(String, String)> {
-        self.desk.secrets.wrong().parameters(&self.desk.table)
+        self.desk.wrong.parameters(&self.desk.table)
     }
 
     /// One of the account's credentials: `id`, `token` …
@@ -86,9 +90,19 @@ impl Vendor {
         self.desk.secrets.secret()
     }
 
+    /// What must not be told anywhere either: what was tried in its place.
+    pub fn wrong_secrets(&self) -> Vec<String> {
+        self.desk.wrong.secret()
+    }
+
     /// Every record of the account that the world sees, sorted.
     pub fn records(&self) -> Vec<Record> {
-        self.desk.inner().account.records()
+        let mut records = self.desk.inner().account.records();
+        if self.desk.table.most_values.is_some() {
+            // Who keeps the newest by their number may keep one twice, which the DNS shows once.
+            records.dedup();
+        }
+        records
     }
 
     /// The TXT values at a name, sorted.
@@ -99,7 +113,8 @@ impl Vendor {
 
     /// Whether changes wait to be committed, or a job for somebody to see its end.
     pub fn unsettled(&self) -> bool {
-        self.desk.inner().account.unsettled()
+        let inner = self.desk.inner();
+        if self.desk.table.drafts { inner.account.has_jobs() } else { inner.account.unsettled() }
     }
 
     /// Changes the account behind the API's back.

@@ -1,5 +1,5 @@
-//! `certkeep dns`: the DNS providers by hand and in scripts. Opens no data folder; `check` alone reads the configuration,
-//! if there is one.
+//! `certkeep dns`: the DNS providers by hand and in scripts. Opens no data folder, and reads a configuration only where it is
+//! named; `check` reads the one of the data folder as well, if there is one.
 mod account;
 mod check;
 mod ending;
@@ -36,7 +36,13 @@ pub(super) enum Command {
     },
 }
 
-pub(super) fn run(place: &Place, command: Command) -> Result<(), CommandError> {
+pub(super) fn run(place: &Place, mut command: Command) -> Result<(), CommandError> {
+    if let Command::Add(record::Arguments { account, .. })
+    | Command::Remove(record::Arguments { account, .. })
+    | Command::Check(check::Arguments { account, .. }) = &mut command
+    {
+        account.config.clone_from(&place.config);
+    }
     match command {
         Command::Add(arguments) => wait(record::add(&arguments)),
         Command::Remove(arguments) => wait(record::remove(&arguments)),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use certkeep_core::ports::{CertificateAuthority, ExternalAccount, Propagation};
 use certkeep_core::renewal::Policy;
+use certkeep_dns::exec::Program;
 use certkeep_dns::registry::RegistryOptions;
 use certkeep_dns::resolver::{Authoritative, ResolverOptions};
 use certkeep_engine::Settings;
@@ -13,7 +14,10 @@ use secrecy::SecretString;
 use toml::Spanned;
 
 use super::values::Server;
-use super::{Config, ConfigError};
+use super::{Allowed, Config, ConfigError};
+
+/// The longest that one call of a program may take, where the file does not say.
+const USUAL_CALL: Duration = Duration::from_secs(60);
 
 impl Config {
     /// What the engine is told.
@@ -52,6 +56,7 @@ impl Config {
         Ok(RegistryOptions {
             extra_roots: self.dns.roots.iter().map(|path| self.root(path)).collect::<Result<_, _>>()?,
             endpoints: endpoints.collect(),
+            programs: self.dns.exec.iter().map(|(name, allowed)| self.program(name, allowed)).collect::<Result<_, _>>()?,
             ..RegistryOptions::default()
         })
     }
@@ -77,6 +82,16 @@ impl Config {
     /// The file with the sealing keys, where it is not the one in the data folder.
     pub fn key_file(&self) -> Option<PathBuf> {
         self.store.key_file.as_deref().map(|path| self.source.beside(path))
+    }
+
+    fn program(&self, name: &str, Allowed { path, timeout }: &Allowed) -> Result<(String, Program), ConfigError> {
+        let file = self.source.beside(path.get_ref());
+        let file = std::path::absolute(&file).unwrap_or(file);
+        if !file.is_file() {
+            return Err(self.source.problem(path.span(), format!("there is no program at {}", file.display())));
+        }
+        let timeout = timeout.map_or(USUAL_CALL, |seconds| Duration::from_secs(u64::from(seconds.get())));
+        Ok((name.to_owned(), Program::new(file, timeout)))
     }
 
     fn root(&self, path: &Spanned<PathBuf>) -> Result<String, ConfigError> {

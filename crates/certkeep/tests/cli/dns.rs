@@ -1,4 +1,5 @@
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
 use certkeep_sandbox::{Options, Sandbox};
@@ -236,4 +237,32 @@ async fn the_environment_names_proxy_and_roots() {
     let removed = run("remove", &base, &[nobody, roots, ("NO_PROXY", "127.0.0.1,localhost")]).await.unwrap();
     assert!(removed.code == 0 && !is_up(), "{}", removed.stdout);
     sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn a_program_is_run_where_the_named_configuration_allows_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../dns/tests/it/exec/program.sh");
+    symlink(script, folder.path().join("works")).unwrap();
+    let config = folder.path().join("named.toml");
+    fs::write(&config, "[dns]\nexec.mine = { path = \"works\", timeout = 30 }\n").unwrap();
+    let config = config.to_str().unwrap();
+    let change = |command| [command, "exec", "--auth", "Program=mine", "--name", NAME, "--value", VALUE, "--no-wait", "--json"];
+    for command in ["add", "remove"] {
+        let refused = dns(&change(command)).await;
+        assert_eq!(refused.code, 2, "{}", refused.stdout);
+        assert!(refused.stdout.contains("[dns] exec"), "{}", refused.stdout);
+        let done = dns(&[&change(command)[..], &["--config", config]].concat()).await;
+        assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{}", done.stdout);
+        let answer: Value = serde_json::from_str(&done.stdout).unwrap();
+        assert_eq!((&answer["ok"], &answer["requests"]), (&true.into(), &Value::Null), "{answer}");
+    }
+    let calls = fs::read_to_string(folder.path().join("calls")).unwrap();
+    let calls: Vec<&str> = calls.lines().filter(|line| line.starts_with("called")).collect();
+    assert_eq!(calls, ["present", "cleanup"].map(|action| format!("called: {action} {NAME}. {VALUE}")));
+
+    fs::write(config, "[dns]\nexec.mine = { path = \"nowhere\" }\n").unwrap();
+    let refused = dns(&[&change("add")[..], &["--config", config]].concat()).await;
+    assert_eq!(refused.code, 2, "{}{}", refused.stdout, refused.stderr);
+    assert!(refused.stderr.contains("line 2") || refused.stdout.contains("line 2"), "{}{}", refused.stdout, refused.stderr);
 }

@@ -6,6 +6,8 @@
     clippy::unwrap_used,
     reason = "this crate is test code: what goes wrong here fails the test at once"
 )]
+mod accounts;
+mod again;
 mod delegated;
 mod failing;
 mod halting;
@@ -15,4 +17,5 @@ mod killed;
 mod kills;
 mod peers;
 mod preflight;
+mod programs;
 mod renewals;

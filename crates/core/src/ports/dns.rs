@@ -29,6 +29,10 @@ pub trait DnsProviders: Send + Sync {
     fn asks_for_zones(&self, flag: &str, parameters: &Parameters) -> bool;
 }
 
+/// The field by which a handle says that its value may have been put up more than once, so that removal looks for all of
+/// it. Who adds a value without knowing whether an earlier addition came through sets it to `true`.
+pub const AGAIN: &str = "again";
+
 /// A provider's account.
 ///
 /// Implementations serialize writes to one zone, keep other values at the same name, and retry what is worth retrying.

@@ -1,4 +1,5 @@
 //! What the types of a page cannot say: that its parts fit together and its templates only use what there is.
+mod leaving;
 mod set;
 
 use std::collections::{BTreeMap, HashSet};
@@ -18,7 +19,10 @@ const HEADER: &[&str] = &["request"];
 /// Which of a call's further fields have a meaning in which stage.
 const EXTRAS: &[(&str, &[&str])] = &[
     ("login", &["when", "keep", "lasts", "first", "then", "assertion"]),
-    ("zone", &["each", "where", "keep", "next", "cursor", "follow", "unlisted", "soa", "first", "then", "detail"]),
+    ("enroll", &["keep"]),
+    ("known", &["when", "each", "where", "keep"]),
+    ("tell", &["when"]),
+    ("zone", &["when", "each", "where", "keep", "next", "cursor", "follow", "unlisted", "soa", "first", "then", "detail"]),
     ("add", &["keep", "doubles", "first", "then"]),
     ("find", &["each", "where", "value", "keep", "next", "cursor", "follow", "first", "detail"]),
     ("remove", &["keep", "first", "then"]),
@@ -37,7 +41,8 @@ const EXTRAS: &[(&str, &[&str])] = &[
 pub(super) fn check(flag: &str, page: &Page) -> Vec<(String, String)> {
     let mut parameters: Vec<&str> = page.param.iter().map(|p| p.k.as_str()).collect();
     parameters.extend_from_slice(ALWAYS);
-    let mut checker = Checker { flag, parameters, session: page.login.is_some(), wrong: Vec::new() };
+    let (session, account) = (page.login.is_some(), page.enroll.is_some());
+    let mut checker = Checker { flag, parameters, session, account, slots: page.slots.is_some(), wrong: Vec::new() };
     checker.page(page);
     checker.wrong
 }
@@ -47,6 +52,8 @@ struct Checker<'a> {
     /// The parameters, and what is always known.
     parameters: Vec<&'a str>,
     session: bool,
+    account: bool,
+    slots: bool,
     wrong: Vec<(String, String)>,
 }
 
@@ -109,6 +116,9 @@ impl Checker<'_> {
         if !(0.0..=60.0).contains(&http.delay) {
             self.wrong("http.delay", "is a number of seconds up to 60");
         }
+        if http.limit.is_some_and(|limit| limit.calls == 0 || !(1.0..=86_400.0).contains(&limit.within)) {
+            self.wrong("http.limit", "is a number of calls, within seconds from 1 to 86400");
+        }
         let fails = &http.fails;
         for (field, source) in [
             ("ok", &http.ok),
@@ -139,11 +149,15 @@ impl Checker<'_> {
         if let Some(login) = &page.login {
             self.call("login", "login", login, &["got", "session", "assertion"]);
         }
+        self.enroll(page);
         match &page.zone {
             None => self.wrong("zone", "a recipe has to say how zones are found"),
             Some(zone) if zone.unlisted => {
                 if zone.methods().next().is_some() {
                     self.wrong("zone", "unlisted stands instead of a call");
+                }
+                if let Some(when) = &zone.when {
+                    self.expression("zone.when", when, &["name"]);
                 }
                 self.steps("zone.then", &zone.then, &["zone", "got"]);
             }
@@ -155,6 +169,9 @@ impl Checker<'_> {
             }
             Some(zone) => {
                 self.call("zone", "zone", zone, &["candidate", "name", "page", "cursor", "got", "element", "zone"]);
+                if zone.when.is_some() {
+                    self.wrong("zone.when", "stands beside unlisted only");
+                }
                 self.wants("zone.each", zone.each.as_ref());
                 self.wants("zone.keep.name", zone.keep.get("name"));
             }
@@ -167,9 +184,14 @@ impl Checker<'_> {
                     self.wrong("add.doubles", "without [find] nothing can be looked for");
                 }
             }
+            (Some(add), None, None) if page.leaves.as_deref().is_some_and(leaving::the_value) => {
+                self.call("add", "add", add, RECORD);
+            }
             (None, None, Some(set)) => self.set(set),
             _ => self.wrong("add", "a recipe has [add] and [remove], or [set]"),
         }
+        self.leaves(page);
+        self.slots(page);
         if let Some(find) = &page.find {
             self.call("find", "find", find, &[RECORD, &["page", "cursor", "element"]].concat());
             self.wants("find.each", find.each.as_ref());
@@ -205,6 +227,12 @@ impl Checker<'_> {
         let mut known = known.to_vec();
         if self.session && stage != "login" {
             known.push("session");
+        }
+        if self.account && !matches!(stage, "login" | "enroll" | "known" | "zone") {
+            known.push("account");
+        }
+        if self.slots && matches!(stage, "add" | "remove") {
+            known.push("slot");
         }
         self.request(field, call, &known);
         if let Some(when) = &call.when {

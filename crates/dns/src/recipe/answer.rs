@@ -192,7 +192,9 @@ impl Judge<'_> {
         }
         match judge(self.stage, came.status, meaning) {
             // Nobody knows of zones here: it is the address that does not fit.
-            Verdict::Failed(Code::ZoneNotFound) if unlisted => Err(self.failed(Code::ProviderUnreadable, came)),
+            Verdict::Failed(Code::ZoneNotFound) if unlisted && meaning.is_none() => {
+                Err(self.failed(Code::ProviderUnreadable, came))
+            }
             Verdict::Absent => Ok(Reply::Absent),
             Verdict::Conflict => Ok(Reply::Conflict),
             Verdict::Present => Ok(Reply::Present),

@@ -70,7 +70,7 @@ impl Recipe {
         // Where no login is due the session is there from the beginning, and empty.
         let due = stage != Stage::Login && !self.scope.has("session");
         let Some(login) = self.page.login.as_ref().filter(|_| due) else {
-            return self.exchange(stage, call, scope, address, &self.blank).await;
+            return self.exchange(stage, call, scope, address, &self.blank_of(scope)).await;
         };
         // The login is itself made of calls, each of which comes through here once.
         let (session, new) = Box::pin(self.session(login, None)).await?;
@@ -95,6 +95,10 @@ impl Recipe {
         blank: &Blank,
     ) -> Result<Reply, Trouble> {
         let turn = self.shared.pace.turn(&self.account, self.paced).await;
+        if let Some(limit) = self.page.http.as_ref().and_then(|http| http.limit.as_ref()) {
+            let turn = self.shared.quota.turn(&self.account, limit).await;
+            turn.map_err(|wait| self.over_limit(stage, limit, wait))?;
+        }
         let now = self.shared.clock.now();
         let fact = |trouble: Unsendable| trouble.told(self, stage);
         let mut scope = momentary(scope, now).map_err(fact)?;

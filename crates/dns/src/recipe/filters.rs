@@ -56,6 +56,9 @@ pub(super) fn add(environment: &mut Environment<'static>) {
         Value::from(Serde(keyed(value)))
     });
     environment.add_filter("pairs", pairs);
+    environment.add_filter("host", |url: String| {
+        url::Url::parse(&url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
+    });
     environment.add_filter("between", between);
 }
 

@@ -1,7 +1,10 @@
 //! What is made of calls: finding the zone, putting a value up, taking it down.
+use std::time::Duration;
+
 use certkeep_core::failure::{Code, Failure};
 use certkeep_core::issuance::{TxtRecord, Zone};
 use certkeep_core::name::DnsName;
+use certkeep_core::ports::AGAIN;
 use serde_json::{Map, Value, json};
 
 use super::answer::{Reply, Trouble, as_text};
@@ -9,7 +12,7 @@ use super::classify::Stage;
 use super::exchange::Patience;
 use super::template::{self, Scope};
 use super::{Recipe, txt, zone};
-use crate::page::{Call, Single};
+use crate::page::{Call, Limit, Single};
 
 /// What is kept of a zone that a call told, with its name as the vendor writes it.
 type Found = (String, Map<String, Value>);
@@ -19,6 +22,10 @@ impl Recipe {
     pub(super) async fn zone_of(&self, name: &DnsName) -> Result<Option<Zone>, Trouble> {
         let Some(call) = &self.page.zone else { return Ok(None) };
         let found = if call.unlisted {
+            let of_ours = |when| template::is_true(when, &self.scope.clone().with("name", name.as_str()));
+            if !call.when.as_deref().map_or(Ok(true), of_ours).map_err(|error| self.fault(Stage::Zone, &error))? {
+                return Ok(None);
+            }
             // The API knows no zones; what it takes are names.
             Some((name.as_str().to_owned(), Map::from_iter([("unlisted".to_owned(), true.into())])))
         } else {
@@ -98,6 +105,9 @@ impl Recipe {
             return Ok(Value::Null);
         }
         let Some(call) = &self.page.add else { return Ok(Value::Null) };
+        if let Some(slots) = self.slots(scope)? {
+            return self.put_into(&slots, call, scope, record).await;
+        }
         let place = self.page.single.map(|single| self.place(single, scope, record));
         if let Some(place) = &place {
             if self.shared.held.is_other(&self.account, place, &record.value) {
@@ -110,7 +120,14 @@ impl Recipe {
             }
         }
         let scope = self.prepared(Stage::Add, call, scope.clone()).await?.ok_or_else(|| self.not_there(Stage::Add))?;
-        let handle = self.add_once(call, &scope, record).await?;
+        let mut handle = self.add_once(call, &scope, record).await?;
+        if call.doubles {
+            let value = a_value(record);
+            if self.shared.held.is(&self.account, &value, &record.value) {
+                mark_again(&mut handle);
+            }
+            self.shared.held.put(&self.account, value, &record.value);
+        }
         if let Some(place) = place {
             self.shared.held.put(&self.account, place, &record.value);
         }
@@ -119,13 +136,18 @@ impl Recipe {
     }
 
     /// Adds a record. A try that may have been heard is not repeated before looking whether it was.
-    async fn add_once(&self, call: &Call, scope: &Scope, record: &TxtRecord) -> Result<Value, Trouble> {
+    pub(super) async fn add_once(&self, call: &Call, scope: &Scope, record: &TxtRecord) -> Result<Value, Trouble> {
         let mut patience = Patience::default();
+        let mut unsure = false;
         loop {
             let trouble = match self.once(Stage::Add, call, scope, None).await {
                 Ok(Reply::Done(answer)) => {
                     let kept = self.kept(Stage::Add, call, &Scope::opened(&answer, scope))?;
-                    return self.finished(Stage::Add, call, scope, kept).await.map(Value::from);
+                    let mut handle = self.finished(Stage::Add, call, scope, kept).await.map(Value::from)?;
+                    if unsure {
+                        mark_again(&mut handle);
+                    }
+                    return Ok(handle);
                 }
                 // It has a record of its own already; removal finds it by its value.
                 Ok(Reply::Present | Reply::Absent) => return Ok(Value::Null),
@@ -135,6 +157,7 @@ impl Recipe {
             let Some(pause) = patience.pause(&trouble) else { return Err(trouble) };
             tracing::debug!(flag = self.page.flag, failure = %trouble.failure, "tried again");
             tokio::time::sleep(pause).await;
+            unsure |= trouble.unsure;
             if trouble.unsure
                 && let Some(find) = &self.page.find
                 && let Some(found) = self.ours(find, scope, record).await?.into_iter().next()
@@ -153,14 +176,29 @@ impl Recipe {
             }
             return Ok(());
         }
-        let Some(call) = &self.page.remove else { return Ok(()) };
         let place = self.page.single.map(|single| self.place(single, scope, record));
         if place.as_ref().is_some_and(|place| self.shared.held.is_other(&self.account, place, &record.value)) {
             // Another value has taken its place, and taking "it" down would take that one.
             return Ok(());
         }
+        let Some(call) = &self.page.remove else {
+            // The value stays, as the page says by `leaves`, but nobody needs it any more.
+            if let Some(place) = place {
+                self.shared.held.drop(&self.account, &place);
+            }
+            return Ok(());
+        };
+        if let Some(slots) = self.slots(scope)? {
+            return self.take_out_of(&slots, call, scope, record, handle).await;
+        }
         let doubles = self.page.add.as_ref().is_some_and(|add| add.doubles);
-        let handle = handle.and_then(Value::as_object).filter(|handle| !handle.is_empty() && !doubles);
+        let twice = |handle: &Map<String, Value>| doubles && handle.get(AGAIN).and_then(Value::as_bool).unwrap_or(false);
+        // Some vendors tell only when asked what a record goes by.
+        let asked = self.page.find.iter().flat_map(|find| find.keep.keys());
+        let suffices = |handle: &Map<String, Value>| asked.clone().all(|key| handle.contains_key(key));
+        // Where nothing is kept of a record, name and value are all that its removal needs.
+        let empty = |handle: &Map<String, Value>| handle.is_empty() && asked.clone().next().is_some();
+        let handle = handle.and_then(Value::as_object).filter(|h| !empty(h) && !twice(h) && suffices(h));
         let records = match (handle, &self.page.find) {
             (Some(handle), _) => vec![handle.clone()],
             (None, Some(find)) => self.ours(find, scope, record).await?,
@@ -178,7 +216,7 @@ impl Recipe {
                 Reply::Absent | Reply::Present => {}
             }
         }
-        if let Some(place) = place {
+        for place in place.into_iter().chain(doubles.then(|| a_value(record))) {
             self.shared.held.drop(&self.account, &place);
         }
         if !records.is_empty() {
@@ -249,6 +287,14 @@ impl Recipe {
         Trouble::lasting(failure.fact("this vendor holds one value, and another one is up: it would take its place"))
     }
 
+    /// The account has made as many calls as its vendor allows.
+    pub(super) fn over_limit(&self, stage: Stage, limit: &Limit, wait: Duration) -> Trouble {
+        let failure = self.failure(stage, Code::ProviderRateLimited);
+        let failure =
+            failure.fact(format!("the vendor allows {} calls within {} seconds, which are made", limit.calls, limit.within));
+        Trouble::lasting(failure.not_before(self.shared.clock.now().checked_add(wait).ok()))
+    }
+
     /// Somebody else is changing the same thing: it may do better in a moment.
     fn unsettled(&self, stage: Stage) -> Trouble {
         let failure: Failure = self.failure(stage, Code::ProviderError).fact("somebody else is changing the same records");
@@ -260,5 +306,17 @@ impl Recipe {
         let mut fields = zone.saved.as_object().cloned().unwrap_or_default();
         fields.insert("name".to_owned(), json!(zone.name));
         self.scope.clone().with_json("zone", &fields)
+    }
+}
+
+/// What a value that may be there twice is called among all that is held of an account.
+fn a_value(record: &TxtRecord) -> String {
+    format!("value {} at {}", record.value, record.name)
+}
+
+/// The value may have been put up before.
+fn mark_again(handle: &mut Value) {
+    if let Some(handle) = handle.as_object_mut().filter(|handle| !handle.is_empty()) {
+        handle.insert(AGAIN.to_owned(), true.into());
     }
 }

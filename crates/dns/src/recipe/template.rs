@@ -105,6 +105,13 @@ impl Scope {
         }
     }
 
+    /// The texts among the fields of something.
+    pub(crate) fn texts_of(&self, name: &str) -> Vec<String> {
+        let fields = self.0.get(name).and_then(|value| serde_json::to_value(value).ok());
+        let fields = fields.as_ref().and_then(|fields| fields.as_object()).into_iter().flatten();
+        fields.filter_map(|(_, value)| value.as_str().map(str::to_owned)).collect()
+    }
+
     /// The zone's name.
     pub(crate) fn zone(&self) -> Option<String> {
         self.0.get("zone")?.get_attr("name").ok()?.as_str().map(str::to_owned)

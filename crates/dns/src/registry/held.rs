@@ -21,6 +21,11 @@ impl Held {
         self.all().get(&(account.clone(), place.to_owned())).is_some_and(held)
     }
 
+    /// Whether this value stands there.
+    pub(crate) fn is(&self, account: &Account, place: &str, value: &str) -> bool {
+        self.all().get(&(account.clone(), place.to_owned())).is_some_and(|(held, _)| held == value)
+    }
+
     /// This value stands there now.
     pub(crate) fn put(&self, account: &Account, place: String, value: &str) {
         self.all().insert((account.clone(), place), (value.to_owned(), Instant::now()));

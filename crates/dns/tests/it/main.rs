@@ -1,4 +1,6 @@
 //! Everything of this crate that needs a peer: a simulated vendor, a name server, a router of questions.
+mod accounts;
+mod exec;
 mod list;
 mod recipes;
 mod resolver;

@@ -8,6 +8,7 @@
 )]
 mod lint;
 mod lists;
+mod places;
 mod sessions;
 mod sets;
 mod signatures;
@@ -108,6 +109,8 @@ fn parameters_that_cannot_work_together_are_told_before_any_call() {
         ("pdns", vec![text("APIKey", "k"), text("Host", "ftp://host.example")], "Host"),
         ("pdns", vec![text("APIKey", "k"), text("Host", "http://user:secret@host.example")], "Host"),
         ("pdns", vec![text("APIKey", "k\nX-Evil: 1"), text("Host", "http://127.0.0.1:1")], "X-API-Key"),
+        ("acme-dns", vec![text("APIBase", "https://a.example"), text("Username", "u")], "Subdomain"),
+        ("acme-dns", vec![text("APIBase", "https://a.example"), text("StorageBaseURL", "http://b.example")], "StorageBaseURL"),
         ("httpreq", vec![text("Endpoint", "https://host.example"), text("Mode", "RAW")], "Mode"),
         ("regru", vec![text("Username", "u"), text("Password", "p"), text("TLSCert", "-----BEGIN")], "TLSKey"),
         ("ovh", vec![text("ClientId", "c")], "ClientSecret"),

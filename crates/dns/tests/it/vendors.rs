@@ -3,6 +3,8 @@
 mod behaviour;
 mod bench;
 mod every;
+mod limits;
+mod log;
 mod powerdns;
 mod scenario;
 mod ways;

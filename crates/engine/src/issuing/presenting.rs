@@ -4,7 +4,7 @@ use std::time::Duration;
 use certkeep_core::application::AuthEntry;
 use certkeep_core::failure::{Code, Failure};
 use certkeep_core::issuance::{ChallengeRecord, Step, TxtRecord, Zone};
-use certkeep_core::ports::{Authorization, AuthorizationStatus, DnsProvider, OrderStatus, Propagation};
+use certkeep_core::ports::{AGAIN, Authorization, AuthorizationStatus, DnsProvider, OrderStatus, Propagation};
 use certkeep_core::provider::Parameters;
 use futures::future::{join_all, try_join_all};
 
@@ -67,13 +67,19 @@ impl Run {
         let missing = missing.map(|record| Ok((places.hand(&record.dns_provider, &record.auth)?, record)));
         let missing = missing.collect::<Result<Vec<_>, Failure>>()?;
         // All of them end before any failure is told: a call given up half-way might put its record up after its removal.
-        let put_up = join_all(missing.iter().map(|(hand, record)| self.put_up(hand.provider.as_ref(), record))).await;
+        let again = |record: &ChallengeRecord| known.iter().any(|other| other.id == record.id);
+        let put_up =
+            join_all(missing.iter().map(|(hand, record)| self.put_up(hand.provider.as_ref(), record, again(record)))).await;
         put_up.into_iter().collect::<Result<(), Stopped>>()?;
         self.save(Step::Presented).await
     }
 
-    async fn put_up(&self, provider: &dyn DnsProvider, record: &ChallengeRecord) -> Result<(), Stopped> {
-        let handle = provider.add(&record.zone, &record.record).await?;
+    /// `again` says that nobody knows whether an earlier addition came through.
+    async fn put_up(&self, provider: &dyn DnsProvider, record: &ChallengeRecord, again: bool) -> Result<(), Stopped> {
+        let mut handle = provider.add(&record.zone, &record.record).await?;
+        if let Some(handle) = handle.as_object_mut().filter(|handle| again && !handle.is_empty()) {
+            handle.insert(AGAIN.to_owned(), true.into());
+        }
         if let Some(id) = record.id {
             self.engine.store().record_added(id, &handle).await?;
         }

@@ -83,6 +83,38 @@ impl Account {
         !self.jobs.is_empty() || self.published.iter().any(|(zone, seen)| self.zones.get(zone) != Some(seen))
     }
 
+    /// What the world sees of a zone, by number.
+    pub(super) fn seen_of_zone(&self, zone: &str) -> Records {
+        self.published.get(zone).or_else(|| self.zones.get(zone)).cloned().unwrap_or_default()
+    }
+
+    /// Whether there are jobs that nobody saw the end of.
+    pub fn has_jobs(&self) -> bool {
+        !self.jobs.is_empty()
+    }
+
+    /// Forgets the changes of a zone that were not committed.
+    pub(super) fn discard(&mut self, zone: &str) {
+        if let Some(seen) = self.published.remove(zone) {
+            self.zones.insert(zone.to_owned(), seen);
+        }
+    }
+
+    /// Drops the oldest TXT records of a name until so many are left.
+    pub(super) fn keep_newest(&mut self, zone: &str, name: &str, most: usize) {
+        let Some(records) = self.zones.get_mut(zone) else { return };
+        let here = |record: &Record| record.name == name && record.rtype == "TXT";
+        let ids: Vec<u64> = records.iter().filter(|(_, record)| here(record)).map(|(id, _)| *id).collect();
+        for id in ids.iter().take(ids.len().saturating_sub(most)) {
+            records.remove(id);
+        }
+    }
+
+    /// Nobody can ask for a job that nobody was told of.
+    pub(super) fn forget_job(&mut self, id: &str) {
+        self.jobs.remove(id);
+    }
+
     /// The records of a zone by number; none if there is no such zone.
     pub(super) fn of_zone(&self, zone: &str) -> Records {
         self.zones.get(zone).cloned().unwrap_or_default()
@@ -128,7 +160,7 @@ impl Account {
     }
 
     /// The longest zone that a name is in.
-    pub(super) fn owner(&self, name: &str) -> Option<String> {
+    pub fn zone_of(&self, name: &str) -> Option<String> {
         let name = name.trim_end_matches('.').to_ascii_lowercase();
         let within = |zone: &&String| name == **zone || name.strip_suffix(zone.as_str()).is_some_and(|rest| rest.ends_with('.'));
         self.zones.keys().filter(within).max_by_key(|zone| zone.len()).cloned()

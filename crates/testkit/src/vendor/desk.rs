@@ -1,6 +1,7 @@
 //! Where requests come in: who asks, what for, what is done and answered, and what goes wrong on request.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use certkeep_core::time::{Clock as _, SystemClock};
 use minijinja::Value;
@@ -8,7 +9,7 @@ use minijinja::Value;
 use super::access::{self, Secrets};
 use super::account::Account;
 use super::expression::{self, eval};
-use super::operation::{Work, refusal, request_id};
+use super::operation::{Work, job_id, refusal, request_id};
 use super::reply::{self, Answer};
 use super::request::{Incoming, path_matches, with_lets};
 use super::scope::Scope;
@@ -60,19 +61,24 @@ pub(super) struct Inner {
     pub(super) seen: Vec<Seen>,
     pub(super) faults: BTreeMap<usize, Fault>,
     sessions: Vec<String>,
+    /// When the latest requests came, as far as the limit looks back.
+    came: VecDeque<Instant>,
 }
 
 /// A vendor at work.
 pub(super) struct Desk {
     pub(super) table: Table,
     pub(super) secrets: Secrets,
+    /// What is tried in the place of the account's secrets.
+    pub(super) wrong: Secrets,
     inner: Mutex<Inner>,
 }
 
 impl Desk {
     pub(super) fn new(table: Table, account: Account) -> Desk {
-        let inner = Inner { account, seen: Vec::new(), faults: BTreeMap::new(), sessions: Vec::new() };
-        Desk { secrets: Secrets::new(&table), table, inner: Mutex::new(inner) }
+        let inner = Inner { account, seen: Vec::new(), faults: BTreeMap::new(), sessions: Vec::new(), came: VecDeque::new() };
+        let secrets = Secrets::new(&table);
+        Desk { wrong: secrets.wrong(), secrets, table, inner: Mutex::new(inner) }
     }
 
     pub(super) fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -99,12 +105,16 @@ impl Desk {
             Some(Fault::ServerError) => Verdict::Answer(page(500)),
             Some(Fault::TooMany(seconds)) => Verdict::Answer(self.too_many(seconds, number)),
             Some(Fault::WebPage) => Verdict::Answer(page(200)),
+            _ if ours && self.is_too_fast(inner) => Verdict::Answer(self.too_many(1, number)),
             _ if !ours => {
                 seen.known = false;
                 Verdict::Answer(page(502))
             }
             _ => {
                 let answer = self.answer(inner, request, number, &mut seen);
+                if matches!(fault, Some(Fault::AnswerLost | Fault::Silence)) {
+                    inner.account.forget_job(&job_id(number));
+                }
                 match fault {
                     Some(Fault::AnswerLost) => Verdict::HangUp,
                     Some(Fault::Silence) => Verdict::Silence,
@@ -121,6 +131,17 @@ impl Desk {
         }
         inner.seen.push(seen);
         verdict
+    }
+
+    /// Whether this is one request more than the vendor's limit allows.
+    fn is_too_fast(&self, inner: &mut Inner) -> bool {
+        let Some(limit) = self.table.limit else { return false };
+        let now = Instant::now();
+        inner.came.push_back(now);
+        while inner.came.front().is_some_and(|came| now.duration_since(*came).as_secs_f64() >= limit.seconds) {
+            inner.came.pop_front();
+        }
+        inner.came.len() > limit.requests
     }
 
     fn answer(&self, inner: &mut Inner, request: &Incoming, number: usize, seen: &mut Seen) -> Answer {

@@ -27,11 +27,15 @@ pub(super) struct Work<'a> {
 impl Work<'_> {
     /// Does it; what the reply's template knows.
     pub(super) fn run(&mut self) -> Result<Scope, Refusal> {
+        if self.route.discards {
+            let zone = self.zone()?;
+            self.account.discard(&zone);
+        }
         let before = self.table.commit.then(|| self.account.clone());
         let mut scope = self.scope.clone();
         scope.extend(&self.outcome()?);
         if self.route.job > 0 {
-            let id = uuid(&format!("{:032x}", 0x006a_6f62_0000 + self.number));
+            let id = job_id(self.number);
             self.account.start_job(&id, self.route.job);
             scope.insert("job", Value::from(id));
         }
@@ -137,7 +141,8 @@ impl Work<'_> {
         let set = self.input(self.route.set.as_deref());
         let like = self.input(self.route.like.as_deref()).unwrap_or_default();
         let value = self.input(self.route.value.as_deref()).filter(|value| !value.is_empty());
-        let mut records = self.account.of_zone(zone);
+        let active = self.route.active.as_deref().is_some_and(|source| eval(source, &self.scope).is_true());
+        let mut records = if active { self.account.seen_of_zone(zone) } else { self.account.of_zone(zone) };
         records.retain(|number, record| {
             name.as_ref()
                 .is_none_or(|name| record.name == *name || self.route.below && record.name.ends_with(&format!(".{name}")))
@@ -166,7 +171,7 @@ impl Work<'_> {
             return found.map(|record| record.zone).ok_or_else(|| "missing".to_owned());
         }
         let name = self.input(self.route.name.as_deref()).ok_or_else(missing)?;
-        self.account.owner(&name).ok_or_else(missing)
+        self.account.zone_of(&name).ok_or_else(missing)
     }
 
     fn by_id(&self) -> Result<(u64, Record), Refusal> {
@@ -270,6 +275,11 @@ pub(super) fn refusal(table: &Table, route: Option<&Route>, name: &str) -> Reply
         _ => 400,
     };
     of(name).or_else(|| of(also)).unwrap_or_else(|| Reply { status: Some(status), ..Reply::default() })
+}
+
+/// The id of the job that the request with this number asks for.
+pub(super) fn job_id(number: usize) -> String {
+    uuid(&format!("{:032x}", 0x006a_6f62_0000 + number))
 }
 
 /// The session or request id with this number.

@@ -15,6 +15,7 @@ use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::cli::CommandError;
+use crate::config::Config;
 
 /// Where DNS servers answer when no port is named.
 const DNS_PORT: u16 = 53;
@@ -47,6 +48,9 @@ pub(in crate::cli) struct Account {
     /// Print one JSON object
     #[arg(long)]
     pub(super) json: bool,
+    /// The configuration that is named, for what it says of providers: programs, servers, roots.
+    #[arg(skip)]
+    pub(super) config: Option<PathBuf>,
 }
 
 /// All providers, and whom to ask about names.
@@ -64,12 +68,16 @@ impl House {
 }
 
 impl Account {
-    pub(super) fn house(&self) -> House {
+    pub(super) fn house(&self) -> Result<House, CommandError> {
         self.house_by(ResolverOptions::default())
     }
 
     /// The same, asking those of the options where the command line names nobody.
-    pub(super) fn house_by(&self, mut options: ResolverOptions) -> House {
+    pub(super) fn house_by(&self, mut options: ResolverOptions) -> Result<House, CommandError> {
+        let configured = match &self.config {
+            Some(path) => Config::read(path)?.provider_options()?,
+            None => RegistryOptions::default(),
+        };
         if !self.resolvers.is_empty() {
             options.servers.clone_from(&self.resolvers);
         }
@@ -84,8 +92,8 @@ impl Account {
             }
         };
         let (pages_folder, resolves) = (self.pages.clone(), resolver.clone());
-        let registry = Registry::new(RegistryOptions { pages_folder, resolver: resolves, ..RegistryOptions::default() });
-        House { registry, resolver }
+        let registry = Registry::new(RegistryOptions { pages_folder, resolver: resolves, ..configured });
+        Ok(House { registry, resolver })
     }
 
     /// The parameters, checked.

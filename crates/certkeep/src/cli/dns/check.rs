@@ -27,7 +27,7 @@ const NOT_CHECKED_NOR_CAA: &str = "whether CAA records allow a CA (name one by -
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Arguments {
     #[command(flatten)]
-    account: Account,
+    pub(super) account: Account,
     /// A name that a certificate is wanted for, more than once if need be
     #[arg(long = "name", value_name = "NAME", required = true)]
     names: Vec<DnsName>,
@@ -98,7 +98,7 @@ pub(super) async fn run(place: &Place, arguments: &Arguments) -> Result<(), Comm
 }
 
 async fn found(Arguments { account, names, ca_account, .. }: &Arguments, setting: &Setting) -> Result<Report, CommandError> {
-    let house = account.house_by(setting.resolver.clone());
+    let house = account.house_by(setting.resolver.clone())?;
     let (auth, _) = account.checked(&house)?;
     let issuer = AcmeIssuer::new(Arc::new(SystemClock));
     let authority = setting.ca.as_ref().map(|ca| Authority { issuer: &issuer, ca, account: ca_account.as_deref() });

@@ -18,7 +18,7 @@ use crate::cli::CommandError;
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Arguments {
     #[command(flatten)]
-    account: Account,
+    pub(super) account: Account,
     /// Where the value stands: _acme-challenge.host.example.com; a CNAME there is followed
     #[arg(long)]
     name: DnsName,
@@ -38,7 +38,7 @@ struct Change {
 
 impl Change {
     async fn prepare(Arguments { account, name, value }: &Arguments) -> Result<Change, CommandError> {
-        let house = account.house();
+        let house = account.house()?;
         let parameters = account.parameters(&house)?;
         let provider = account.connect(&house, &parameters)?;
         let name = follow(house.resolver.as_deref(), name).await?;

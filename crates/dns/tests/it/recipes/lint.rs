@@ -105,6 +105,8 @@ fn the_schema_knows_the_same_fields() {
     for (name, page) in [
         ("", format!("{head}zzz = 1")),
         ("http", format!("{http}zzz = 1")),
+        ("limit", format!("{http}limit.zzz = 1")),
+        ("enroll", format!("{head}[enroll]\nzzz = 1")),
         ("fails", format!("{http}fails.zzz = 1")),
         ("tls", format!("{http}tls.zzz = 1")),
         ("set", format!("{set}zzz = 1")),

@@ -1,5 +1,5 @@
 //! A provider connected to a simulated vendor.
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use certkeep_core::application::{AuthEntry, AuthValue};
@@ -20,6 +20,11 @@ pub(super) struct Bench {
     pub(super) vendor: Vendor,
     flag: String,
     zones: Vec<String>,
+    /// Every value that was ever put up, in order.
+    put_up: Mutex<Vec<String>>,
+    /// What must not be told: the account's secrets and those tried in their place, and whatever goes into parameters
+    /// that the page calls secret.
+    pub(super) secrets: Vec<String>,
 }
 
 impl Bench {
@@ -40,7 +45,13 @@ impl Bench {
         let account = if table.neighbours { Account::with_zones(zones) } else { Account::with_far_neighbours(zones) };
         let flag = table.flag.clone();
         let zones = zones.iter().map(|zone| (*zone).to_owned()).collect();
-        Bench { vendor: Vendor::start(table, account).await, flag, zones }
+        let vendor = Vendor::start(table, account).await;
+        Bench { secrets: secrets(&vendor), vendor, flag, zones, put_up: Mutex::default() }
+    }
+
+    /// Notes that a value is put up, for what the vendor leaves of it.
+    pub(super) fn puts_up(&self, value: &str) {
+        self.put_up.lock().unwrap().push(value.to_owned());
     }
 
     /// The provider, as a process that was just started has it.
@@ -71,10 +82,7 @@ impl Bench {
 
     /// Fails when a secret, right or wrong, is in a text.
     pub(super) fn without_secrets(&self, told: &str) -> Result<(), String> {
-        let wrong = self.vendor.wrong_parameters().into_iter().map(|(_, text)| text);
-        let mut secrets = self.vendor.secrets().into_iter().chain(wrong);
-        let public = |secret: &String| PUBLIC.iter().any(|start| secret.starts_with(start));
-        match secrets.find(|secret| !public(secret) && told.contains(secret.as_str())) {
+        match self.secrets.iter().find(|secret| told.contains(secret.as_str())) {
             Some(_) => Err(format!("a secret is told: {told}")),
             None => Ok(()),
         }
@@ -91,8 +99,9 @@ impl Bench {
     /// Fails when the world sees anything else than `before` and these values.
     pub(super) fn holds(&self, before: &[Record], at: &str, zone: &str, values: &[&TxtRecord]) -> Result<(), String> {
         let all = self.vendor.records();
-        let (mut extra, mut left) = (Vec::new(), values.iter().map(|record| record.value.as_str()).collect::<Vec<_>>());
         let mut old = before.to_vec();
+        let expected = self.left(&mut old, at, values)?;
+        let (mut extra, mut left) = (Vec::new(), expected.iter().map(String::as_str).collect::<Vec<_>>());
         for record in all {
             if let Some(place) = old.iter().position(|known| *known == record) {
                 old.remove(place);
@@ -112,6 +121,35 @@ impl Bench {
             return Err("a change was not committed, or a job's end not waited for".to_owned());
         }
         Ok(())
+    }
+}
+
+impl Bench {
+    /// What has to stand at the name where these values are up: they, and what the vendor leaves of others by its table.
+    fn left(&self, old: &mut Vec<Record>, at: &str, values: &[&TxtRecord]) -> Result<Vec<String>, String> {
+        let table = self.vendor.table();
+        let up: Vec<String> = values.iter().map(|record| record.value.clone()).collect();
+        let put_up = self.put_up.lock().unwrap();
+        match table.leaves.as_deref() {
+            None => Ok(up),
+            Some("{{ value }}") => {
+                let newest = table.most_values.unwrap_or(usize::MAX);
+                let mut all: Vec<String> = put_up.iter().rev().take(newest).cloned().collect();
+                all.sort_unstable();
+                all.dedup();
+                match up.iter().find(|value| !all.contains(value)) {
+                    Some(gone) => Err(format!("{gone} cannot be up by the table")),
+                    None => Ok(all),
+                }
+            }
+            Some(text) => {
+                let is_place = |record: &Record| record.name == at && record.rtype == "TXT" && record.value == text;
+                let places = old.iter().filter(|record| is_place(record)).count().max(usize::from(!put_up.is_empty()));
+                old.retain(|record| !is_place(record));
+                let free = places.checked_sub(up.len()).ok_or("more values than places")?;
+                Ok(up.into_iter().chain(std::iter::repeat_n(text.to_owned(), free)).collect())
+            }
+        }
     }
 }
 
@@ -142,8 +180,14 @@ impl Resolver for World {
     }
 }
 
-/// What begins like this is no secret even in a secret parameter.
-const PUBLIC: [&str; 4] = ["https://", "ID", "user-", "/"];
+fn secrets(vendor: &Vendor) -> Vec<String> {
+    let registry = Registry::new(RegistryOptions::default());
+    let descriptor = registry.descriptor(&vendor.table().flag);
+    let is_secret = |k: &str| descriptor.and_then(|d| d.parameter(k)).is_some_and(|parameter| parameter.secret);
+    let given = vendor.parameters().into_iter().chain(vendor.wrong_parameters());
+    let given = given.filter(|(k, text)| is_secret(k) && !text.is_empty()).map(|(_, text)| text);
+    vendor.secrets().into_iter().chain(vendor.wrong_secrets()).chain(given).collect()
+}
 
 /// A provider with these parameters, each in its own kind.
 pub(super) fn connect(

@@ -5,7 +5,7 @@ use certkeep_testkit::vendor::Table;
 use futures::StreamExt as _;
 use futures::stream;
 
-use super::scenario::{Report, run};
+use super::scenario::{Outcome, Report, run};
 
 /// Pages at work at the same time; most of their time is pauses.
 const AT_ONCE: usize = 12;
@@ -32,11 +32,16 @@ async fn every_page_passes_the_scenario() {
     let reports: Vec<Report> = running.buffered(AT_ONCE).collect().await;
     let mut failed = Vec::new();
     for report in &reports {
-        let passed = report.steps.iter().filter(|(_, outcome)| outcome.is_ok()).count();
-        println!("{:16} {passed} of {} steps, {} requests", report.flag, report.steps.len(), report.requests);
+        let asked = report.steps.iter().filter(|(_, outcome)| !matches!(outcome, Outcome::NotApplicable(_))).count();
+        let passed = report.steps.iter().filter(|(_, outcome)| matches!(outcome, Outcome::Passed)).count();
+        let lego = report.lego.map(|lego| format!(", lego {lego}")).unwrap_or_default();
+        println!("{:16} {passed} of {asked} steps, {} requests{lego}", report.flag, report.requests);
         for (step, outcome) in &report.steps {
-            if let Err(problem) = outcome {
-                println!("                 {step}: {problem}");
+            match outcome {
+                Outcome::Failed(problem) => println!("                 {step}: {problem}"),
+                Outcome::NotApplicable(_) if *step == "requests" => {}
+                Outcome::NotApplicable(why) => println!("                 {step}: not asked, {why}"),
+                Outcome::Passed => {}
             }
         }
         if !report.passed() {

@@ -4,24 +4,42 @@ use std::time::Duration;
 
 use certkeep_core::failure::Failure;
 use certkeep_core::issuance::{TxtRecord, Zone};
+use certkeep_dns::registry::{Registry, RegistryOptions};
 use certkeep_testkit::vendor::{Fault, Table};
 use futures::future::join_all;
 use serde_json::Value;
+use tracing::instrument::WithSubscriber as _;
 
 use super::bench::{Bench, NAME, record};
+use super::log::Log;
+
+/// What came of a step.
+pub(super) enum Outcome {
+    Failed(String),
+    /// It says nothing about this vendor; why, by its table.
+    NotApplicable(&'static str),
+    Passed,
+}
 
 /// What came of a page.
 pub(super) struct Report {
     pub(super) flag: String,
-    /// Every step with what went wrong.
-    pub(super) steps: Vec<(&'static str, Result<(), String>)>,
-    /// Requests for adding and removing one value, in two processes.
+    pub(super) steps: Vec<(&'static str, Outcome)>,
+    /// Requests for adding and removing one value in one process.
     pub(super) requests: usize,
+    /// What lego makes for the same.
+    pub(super) lego: Option<usize>,
 }
 
 impl Report {
     pub(super) fn passed(&self) -> bool {
-        self.steps.iter().all(|(_, outcome)| outcome.is_ok())
+        !self.steps.iter().any(|(_, outcome)| matches!(outcome, Outcome::Failed(_)))
+    }
+
+    async fn step(&mut self, name: &'static str, page: &Page, step: impl Future<Output = Result<Outcome, String>>) {
+        let step = tokio::time::timeout(LONGEST, step).await.unwrap_or_else(|_| Err("it hangs".to_owned()));
+        let step = step.and_then(|outcome| page.log.without_secrets().map(|()| outcome));
+        self.steps.push((name, step.unwrap_or_else(Outcome::Failed)));
     }
 }
 
@@ -33,29 +51,34 @@ const FAULTS: [Fault; 5] = [Fault::AnswerLost, Fault::Dropped, Fault::ServerErro
 
 /// The scenario for one page.
 pub(super) async fn run(flag: &str) -> Report {
-    let mut report = Report { flag: flag.to_owned(), steps: Vec::new(), requests: 0 };
+    let mut report = Report { flag: flag.to_owned(), steps: Vec::new(), requests: 0, lego: None };
     let table = match Table::of(flag) {
         Ok(table) => table,
         Err(problem) => {
-            report.steps.push(("table", Err(problem)));
+            report.steps.push(("table", Outcome::Failed(problem)));
             return report;
         }
     };
-    let page = Page { table };
-    report.steps.push(("either order", timed(page.either_order(&mut report.requests)).await));
-    if report.passed() {
-        report.steps.push(("child zone", timed(page.child_zones()).await));
-        report.steps.push(("wrong secret", timed(page.wrong_secret()).await));
-        report.steps.push(("unknown zone", timed(page.unknown_zone()).await));
-        report.steps.push(("one fault", timed(page.one_fault()).await));
-        report.steps.push(("five at once", timed(page.at_once()).await));
-        report.steps.push(("killed", timed(page.killed()).await));
+    let page = Page { table, log: Log::default() };
+    report.lego = page.table.lego.map(|lego| lego.add + lego.remove);
+    let log = page.log.dispatch();
+    async {
+        report.step("either order", &page, page.either_order()).await;
+        if report.passed() {
+            let mut requests = 0;
+            report.step("requests", &page, page.few_requests(&mut requests)).await;
+            report.requests = requests;
+            report.step("child zone", &page, page.child_zones()).await;
+            report.step("wrong secret", &page, page.wrong_secret()).await;
+            report.step("unknown zone", &page, page.unknown_zone()).await;
+            report.step("one fault", &page, page.one_fault()).await;
+            report.step("five at once", &page, page.at_once()).await;
+            report.step("killed", &page, page.killed()).await;
+        }
+        report
     }
-    report
-}
-
-async fn timed(step: impl Future<Output = Result<(), String>>) -> Result<(), String> {
-    tokio::time::timeout(LONGEST, step).await.unwrap_or_else(|_| Err("it hangs".to_owned()))
+    .with_subscriber(log)
+    .await
 }
 
 fn told(what: &str, failure: &Failure) -> String {
@@ -64,6 +87,7 @@ fn told(what: &str, failure: &Failure) -> String {
 
 struct Page {
     table: Table,
+    log: Log,
 }
 
 /// A value that was put up, as a journal keeps it.
@@ -83,11 +107,23 @@ impl Page {
     }
 
     async fn bench(&self) -> Bench {
-        Bench::of_table(self.table.clone(), &["example.com", "sub.example.com", "notexample.com"]).await
+        self.bench_with(&["example.com", "sub.example.com", "notexample.com"]).await
+    }
+
+    async fn bench_with(&self, zones: &[&str]) -> Bench {
+        let bench = Bench::of_table(self.table.clone(), zones).await;
+        self.log.must_not_hold(bench.secrets.clone());
+        bench
+    }
+
+    /// How many values the vendor holds at a name, of five.
+    fn most(&self) -> usize {
+        if self.table.one_value { 1 } else { self.table.most_values.unwrap_or(5).min(5) }
     }
 
     /// Steps 1 to 4 and 10, with the removals in either order, each step in a new process.
-    async fn either_order(&self, requests: &mut usize) -> Result<(), String> {
+    async fn either_order(&self) -> Result<Outcome, String> {
+        self.page_says_what_is_left()?;
         let bench = self.bench().await;
         let (name, at, zone) = self.place();
         let before = bench.vendor.records();
@@ -96,11 +132,10 @@ impl Page {
         bench.holds(&before, &at, &zone, &[&first]).map_err(|e| format!("after adding: {e}"))?;
         remove(&bench, &one, true).await?;
         bench.holds(&before, &at, &zone, &[]).map_err(|e| format!("after removing: {e}"))?;
-        *requests = bench.vendor.requests().len();
         remove(&bench, &one, true).await.map_err(|e| format!("what is gone already: {e}"))?;
         bench.holds(&before, &at, &zone, &[])?;
         for (order, handles) in [([0, 1], true), ([1, 0], true), ([0, 1], false), ([1, 0], false)] {
-            if self.table.one_value {
+            if self.most() < 2 {
                 continue;
             }
             let kept = [add(&bench, &first).await?, add(&bench, &second).await?];
@@ -111,17 +146,39 @@ impl Page {
             remove(&bench, &kept[order[1]], handles).await?;
             bench.holds(&before, &at, &zone, &[]).map_err(|e| format!("after removing both: {e}"))?;
         }
-        bench.at_home()
+        bench.at_home().map(|()| Outcome::Passed)
+    }
+
+    /// What the vendor leaves by its table, the page tells its readers.
+    fn page_says_what_is_left(&self) -> Result<(), String> {
+        let registry = Registry::new(RegistryOptions::default());
+        let says = registry.page(&self.table.flag).and_then(|page| page.leaves.as_deref());
+        if says == self.table.leaves.as_deref() {
+            return Ok(());
+        }
+        Err(format!("the page says that {says:?} is left, the table {:?}", self.table.leaves))
+    }
+
+    /// One issuance takes no more requests than lego's.
+    async fn few_requests(&self, requests: &mut usize) -> Result<Outcome, String> {
+        let bench = self.bench().await;
+        round(&bench, &record(&self.place().0, 1), None).await?;
+        *requests = bench.vendor.requests().len();
+        match self.table.lego {
+            None => Ok(Outcome::NotApplicable("what lego needs is not known")),
+            Some(lego) if *requests <= lego.add + lego.remove => Ok(Outcome::Passed),
+            Some(lego) => Err(format!("{requests} requests, lego {} + {}", lego.add, lego.remove)),
+        }
     }
 
     /// A zone below another, with and without a zone of its own.
-    async fn child_zones(&self) -> Result<(), String> {
+    async fn child_zones(&self) -> Result<Outcome, String> {
         if !self.table.zones.is_empty() {
-            return Ok(());
+            return Ok(Outcome::NotApplicable("the vendor gives its own zones out"));
         }
         let name = "_acme-challenge.host.sub.example.com";
         for (zones, zone) in [(&["example.com", "sub.example.com"][..], "sub.example.com"), (&["example.com"], "example.com")] {
-            let bench = Bench::of_table(self.table.clone(), zones).await;
+            let bench = self.bench_with(zones).await;
             let before = bench.vendor.records();
             let record = record(name, 1);
             let kept = add(&bench, &record).await?;
@@ -130,11 +187,14 @@ impl Page {
             bench.holds(&before, name, zone, &[]).map_err(|e| format!("in {zone}: {e}"))?;
             bench.at_home()?;
         }
-        Ok(())
+        Ok(Outcome::Passed)
     }
 
     /// Step 5.
-    async fn wrong_secret(&self) -> Result<(), String> {
+    async fn wrong_secret(&self) -> Result<Outcome, String> {
+        if !self.table.credentials {
+            return Ok(Outcome::NotApplicable("the vendor asks for no credentials"));
+        }
         let bench = self.bench().await;
         let before = bench.vendor.records();
         let (name, at, zone) = self.place();
@@ -156,8 +216,9 @@ impl Page {
         let used = bench.vendor.requests().len() - asked;
         for (outcome, what) in outcomes.into_iter().zip(["zone", "add", "remove"]) {
             match outcome {
-                // A vendor that tells no zones is not asked for them.
+                // A vendor that tells no zones is not asked for them, and one that deletes nothing not to.
                 Ok(_) if what == "zone" && used <= 2 => (),
+                Ok(_) if what == "remove" && self.table.leaves.as_deref() == Some("{{ value }}") => (),
                 Ok(found) => return Err(format!("{what} with a wrong secret is no failure: {found}")),
                 Err(failure) => {
                     bench.discreet(&failure)?;
@@ -171,13 +232,13 @@ impl Page {
             return Err(format!("{used} requests with a wrong secret for three tries"));
         }
         bench.holds(&before, &at, &zone, &[])?;
-        bench.at_home()
+        bench.at_home().map(|()| Outcome::Passed)
     }
 
     /// Step 6.
-    async fn unknown_zone(&self) -> Result<(), String> {
+    async fn unknown_zone(&self) -> Result<Outcome, String> {
         if !self.table.tells_zones {
-            return Ok(());
+            return Ok(Outcome::NotApplicable("the vendor does not tell that a zone is unknown"));
         }
         let bench = self.bench().await;
         let before = bench.vendor.records();
@@ -195,11 +256,11 @@ impl Page {
         if bench.vendor.records() != before {
             return Err("the account was changed".to_owned());
         }
-        bench.at_home()
+        bench.at_home().map(|()| Outcome::Passed)
     }
 
     /// Step 7: every fault at every request of a round.
-    async fn one_fault(&self) -> Result<(), String> {
+    async fn one_fault(&self) -> Result<Outcome, String> {
         let (name, at, zone) = self.place();
         let record = record(&name, 1);
         let bench = self.bench().await;
@@ -222,18 +283,19 @@ impl Page {
                 step.await.map_err(|e| format!("{fault:?} at request {} of {asked}: {e}", place + 1))
             }
         });
-        join_all(rounds).await.into_iter().collect()
+        join_all(rounds).await.into_iter().collect::<Result<(), String>>().map(|()| Outcome::Passed)
     }
 
     /// Step 8.
-    async fn at_once(&self) -> Result<(), String> {
-        if self.table.one_value {
-            return Ok(());
+    async fn at_once(&self) -> Result<Outcome, String> {
+        if self.most() < 2 {
+            return Ok(Outcome::NotApplicable("the vendor keeps one value"));
         }
         let bench = self.bench().await;
         let before = bench.vendor.records();
         let (name, at, zone) = self.place();
-        let records: Vec<TxtRecord> = (1..=5).map(|number| record(&name, number)).collect();
+        let records: Vec<TxtRecord> = (1..=self.most()).map(|number| record(&name, number)).collect();
+        records.iter().for_each(|record| bench.puts_up(&record.value));
         let provider = bench.provider();
         let found = provider.find_zone(&records[0].name).await.map_err(|f| told("the zone", &f))?;
         let added = join_all(records.iter().map(|record| provider.add(&found, record))).await;
@@ -243,11 +305,11 @@ impl Page {
         let removed = join_all(pairs.map(|(record, handle)| provider.remove(&found, record, Some(handle)))).await;
         removed.into_iter().collect::<Result<(), _>>().map_err(|f| told("removing", &f))?;
         bench.holds(&before, &at, &zone, &[]).map_err(|e| format!("after removing: {e}"))?;
-        bench.at_home()
+        bench.at_home().map(|()| Outcome::Passed)
     }
 
     /// Step 9: at each request of an addition the process ends without having heard the answer; another process removes.
-    async fn killed(&self) -> Result<(), String> {
+    async fn killed(&self) -> Result<Outcome, String> {
         let (name, at, zone) = self.place();
         let record = record(&name, 1);
         let bench = self.bench().await;
@@ -265,7 +327,7 @@ impl Page {
             remove(&bench, &kept, false).await.map_err(|e| format!("after request {} of {asked}: {e}", place + 1))?;
             bench.holds(&before, &at, &zone, &[]).map_err(|e| format!("after request {} of {asked}: {e}", place + 1))?;
         }
-        bench.at_home()
+        bench.at_home().map(|()| Outcome::Passed)
     }
 }
 
@@ -276,6 +338,7 @@ async fn round(bench: &Bench, record: &TxtRecord, fault: Option<(usize, Fault)>)
         bench.vendor.fail(place, fault);
     }
     let before = values(bench);
+    bench.puts_up(&record.value);
     let zone = provider.find_zone(&record.name).await.map_err(|f| told("the zone", &f))?;
     let handle = provider.add(&zone, record).await.map_err(|f| told("adding", &f))?;
     let now = values(bench);
@@ -292,6 +355,7 @@ fn values(bench: &Bench) -> Vec<String> {
 /// Adds a value as a process of its own; what a journal keeps of it.
 async fn add(bench: &Bench, record: &TxtRecord) -> Result<Kept, String> {
     let provider = bench.provider();
+    bench.puts_up(&record.value);
     let zone = provider.find_zone(&record.name).await.map_err(|f| told("the zone", &f))?;
     let handle = provider.add(&zone, record).await.map_err(|f| told("adding", &f))?;
     // What goes to the journal and comes back is enough for another process, and holds no secret.

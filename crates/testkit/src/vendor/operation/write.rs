@@ -90,6 +90,9 @@ impl Work<'_> {
         for Wanted { name, rtype, value, ttl } in wanted {
             let old = self.set_of(zone, &name, &rtype).values().next().map(|record| record.ttl);
             let id = self.account.add(zone, &name, &rtype, &value, ttl.or(old).unwrap_or(300));
+            if let Some(most) = self.table.most_values {
+                self.account.keep_newest(zone, &name, most);
+            }
             if let Some((id, record)) = self.account.find(&id.to_string()) {
                 scope = self.record_scope(id, &record);
                 records.push(view::record(self.table, id, &record));
