@@ -98,6 +98,9 @@ pub struct Lego {
     pub add: usize,
     /// For removing it.
     pub remove: usize,
+    /// How many more it takes to leave everything else as it is, where lego writes or deletes what it has not read.
+    #[serde(default)]
+    pub more: usize,
 }
 
 /// A published limit.

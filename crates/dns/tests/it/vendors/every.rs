@@ -34,7 +34,7 @@ async fn every_page_passes_the_scenario() {
     for report in &reports {
         let asked = report.steps.iter().filter(|(_, outcome)| !matches!(outcome, Outcome::NotApplicable(_))).count();
         let passed = report.steps.iter().filter(|(_, outcome)| matches!(outcome, Outcome::Passed)).count();
-        let lego = report.lego.map(|lego| format!(", lego {lego}")).unwrap_or_default();
+        let lego = report.lego.map(|lego| format!(", lego {}", lego.add + lego.remove)).unwrap_or_default();
         println!("{:16} {passed} of {asked} steps, {} requests{lego}", report.flag, report.requests);
         for (step, outcome) in &report.steps {
             match outcome {
