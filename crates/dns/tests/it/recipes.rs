@@ -48,7 +48,7 @@ fn every_page_can_be_read_and_is_compiled_in() {
         }
         files += 1;
     }
-    assert_eq!(files, 145, "the appliance has 145 providers");
+    assert!(files >= 145, "the appliance has 145 providers, and there are {files}");
     assert_eq!(registry.descriptors().len(), files);
 }
 
