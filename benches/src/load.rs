@@ -47,15 +47,20 @@ pub(crate) async fn read_answer(stream: &mut TcpStream, buffer: &mut [u8]) {
         let read = stream.read(&mut buffer[filled..]).await.expect("an answer");
         assert!(read > 0, "the connection was closed: {:?}", String::from_utf8_lossy(&buffer[..filled]));
         filled += read;
-        let Some(head) = buffer[..filled].windows(4).position(|w| w == b"\r\n\r\n") else { continue };
-        let text = std::str::from_utf8(&buffer[..head]).expect("a head");
-        assert!(text.starts_with("HTTP/1.1 200"), "{text}");
-        let length = text.lines().find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().expect("a length"))
-        });
-        if filled >= head + 4 + length.expect("a content-length") {
+        if is_whole(&buffer[..filled]) {
             return;
         }
     }
+}
+
+/// Whether this is all of an answer, by its `content-length`.
+pub(crate) fn is_whole(octets: &[u8]) -> bool {
+    let Some(head) = octets.windows(4).position(|w| w == b"\r\n\r\n") else { return false };
+    let text = std::str::from_utf8(&octets[..head]).expect("a head");
+    assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+    let length = text.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().expect("a length"))
+    });
+    octets.len() >= head + 4 + length.expect("a content-length")
 }

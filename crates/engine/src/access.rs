@@ -19,6 +19,8 @@ use crate::Engine;
 const REMEMBERED_SESSIONS: usize = 10_000;
 /// Most blocks that are remembered, so that a blocked caller costs no write.
 const REMEMBERED_BLOCKS: usize = 10_000;
+/// Most tokens that are remembered as unknown, so that a client that loops with one costs no access to the store.
+const REMEMBERED_UNKNOWN: usize = 10_000;
 
 /// Letters of a token.
 const TOKEN_LENGTH: usize = 32;
@@ -62,6 +64,9 @@ pub enum AccessError {
 pub(crate) struct Remembered {
     sessions: Cache<Digest, Arc<Session>>,
     blocks: Cache<BlockSubject, Timestamp>,
+    /// Refresh tokens and access tokens that nobody was given, or that are dead: none of them ever comes to life.
+    unknown_refresh: Cache<Digest, ()>,
+    unknown_access: Cache<Digest, ()>,
     /// Grows whenever sessions are forgotten, so that one that was read before that is not remembered after it.
     generation: AtomicU64,
 }
@@ -71,6 +76,8 @@ impl Default for Remembered {
         Remembered {
             sessions: Cache::new(REMEMBERED_SESSIONS),
             blocks: Cache::new(REMEMBERED_BLOCKS),
+            unknown_refresh: Cache::new(REMEMBERED_UNKNOWN),
+            unknown_access: Cache::new(REMEMBERED_UNKNOWN),
             generation: AtomicU64::new(0),
         }
     }
@@ -81,6 +88,8 @@ impl Remembered {
         self.generation.fetch_add(1, Ordering::SeqCst);
         self.sessions.clear();
         self.blocks.clear();
+        self.unknown_refresh.clear();
+        self.unknown_access.clear();
     }
 
     fn forget_sessions_of(&self, client: ClientKey) {
@@ -154,9 +163,13 @@ impl Engine {
         if !looks_like_token(refresh.expose_secret()) {
             return Err(AccessError::TokenExpired);
         }
+        let digest = Digest::of(refresh.expose_secret());
+        let unknown = &self.inner.remembered_access.unknown_refresh;
+        if unknown.get(&digest).is_some() {
+            return Err(AccessError::TokenExpired);
+        }
         let now = self.now();
         let (tokens, pair) = new_pair(now)?;
-        let digest = Digest::of(refresh.expose_secret());
         let rotation = self.store().rotate_session(&digest, &pair, address, now, ROTATION_GRACE, MAX_LIVE_TOKENS).await?;
         match rotation {
             Rotation::Forbidden => Err(AccessError::ForbiddenAddress),
@@ -166,7 +179,10 @@ impl Engine {
                 Ok(tokens)
             }
             Rotation::TooMany => Err(AccessError::TooManyTokens),
-            Rotation::Unknown => Err(AccessError::TokenExpired),
+            Rotation::Unknown => {
+                unknown.insert(digest, ());
+                Err(AccessError::TokenExpired)
+            }
         }
     }
 
@@ -196,9 +212,14 @@ impl Engine {
         let remembered = &self.inner.remembered_access;
         let session = match remembered.sessions.get(&digest) {
             Some(session) => session,
+            None if remembered.unknown_access.get(&digest).is_some() => return Err(AccessError::TokenExpired),
             None => {
                 let read_at = remembered.generation.load(Ordering::SeqCst);
-                let session = Arc::new(self.store().session(&digest).await?.ok_or(AccessError::TokenExpired)?);
+                let Some(session) = self.store().session(&digest).await? else {
+                    remembered.unknown_access.insert(digest, ());
+                    return Err(AccessError::TokenExpired);
+                };
+                let session = Arc::new(session);
                 if session.is_live(now) {
                     remembered.remember(digest, &session, read_at);
                 }

@@ -1,7 +1,7 @@
 //! Slows down an address that keeps failing at what anyone may try without a token.
 //!
 //! Its failures are told late, never its successes: a client that loops with a dead token is held to [`RATE`] whatever
-//! it does, and another client behind the same address notices nothing.
+//! it does, and another client behind the same address notices nothing. All addresses together are held to [`ALL`].
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
@@ -11,6 +11,8 @@ use tokio::time::Instant;
 
 /// Failures a second that are told at once to one address, in the long run.
 const RATE: u32 = 500;
+/// The same, to all addresses together.
+const ALL: u32 = 1000;
 /// Failures in a row that are told at once.
 const BURST: u32 = 100;
 /// Longest delay. It bounds how many answers wait, and stays below what clients take for a dead server.
@@ -18,9 +20,15 @@ const LONGEST: Duration = Duration::from_secs(1);
 /// Most addresses that are remembered.
 const MAX_ADDRESSES: usize = 4096;
 
-/// Failures by address, each as the instant at which it will have paid for all of them (GCRA).
+/// Who has failed, and when all of it will have been paid for (GCRA).
 #[derive(Debug, Default)]
-pub(super) struct Tarpit(Mutex<HashMap<IpAddr, Instant>>);
+pub(super) struct Tarpit(Mutex<Debts>);
+
+#[derive(Debug, Default)]
+struct Debts {
+    addresses: HashMap<IpAddr, Instant>,
+    all: Option<Instant>,
+}
 
 impl Tarpit {
     /// Counts a failure and waits for as long as it has to.
@@ -32,19 +40,25 @@ impl Tarpit {
     }
 
     fn delay(&self, address: IpAddr, now: Instant) -> Duration {
-        let cost = Duration::from_secs(1) / RATE;
-        let mut addresses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut debts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = pay(debts.all.get_or_insert(now), ALL, now);
+        let addresses = &mut debts.addresses;
         if addresses.len() >= MAX_ADDRESSES {
             addresses.retain(|_, paid| *paid > now);
             if addresses.len() >= MAX_ADDRESSES {
                 addresses.clear();
             }
         }
-        let paid = addresses.entry(neighbourhood(address)).or_insert(now);
-        // A caller that is delayed by the longest delay owes no more than that: it is not held for what it cannot send.
-        *paid = ((*paid).max(now) + cost).min(now + cost * BURST + LONGEST);
-        paid.saturating_duration_since(now).saturating_sub(cost * BURST)
+        all.max(pay(addresses.entry(neighbourhood(address)).or_insert(now), RATE, now))
     }
+}
+
+/// Counts a failure; answers how long it is held.
+fn pay(paid: &mut Instant, rate: u32, now: Instant) -> Duration {
+    let cost = Duration::from_secs(1) / rate;
+    // A caller that is delayed by the longest delay owes no more than that: it is not held for what it cannot send.
+    *paid = ((*paid).max(now) + cost).min(now + cost * BURST + LONGEST);
+    paid.saturating_duration_since(now).saturating_sub(cost * BURST)
 }
 
 /// What counts as one address: itself, or the /64 that a site commonly has in IPv6.
@@ -76,12 +90,23 @@ mod tests {
     }
 
     #[test]
-    fn no_answer_waits_longer_than_the_longest_delay_and_others_do_not_wait() {
+    fn no_answer_waits_longer_than_the_longest_delay_and_debts_are_paid() {
         let (tarpit, now) = (Tarpit::default(), Instant::now());
         let longest = (0..100_000).map(|_| tarpit.delay(LOOPER, now)).max();
         assert_eq!(longest, Some(LONGEST));
-        assert_eq!(tarpit.delay("192.0.2.2".parse().unwrap(), now), Duration::ZERO);
-        assert_eq!(tarpit.delay(LOOPER, now + Duration::from_secs(2)), Duration::ZERO);
+        let later = now + Duration::from_secs(2);
+        assert_eq!(tarpit.delay("192.0.2.2".parse().unwrap(), later), Duration::ZERO);
+        assert_eq!(tarpit.delay(LOOPER, later), Duration::ZERO);
+    }
+
+    #[test]
+    fn many_callers_together_are_held_to_the_rate_of_all() {
+        let (tarpit, started) = (Tarpit::default(), Instant::now());
+        let mut now = started;
+        for caller in 0..BURST + ALL * 4 {
+            now += tarpit.delay(IpAddr::V4((caller % 1000).into()), now);
+        }
+        assert_eq!((now - started).as_millis(), 4000);
     }
 
     #[test]
@@ -90,6 +115,6 @@ mod tests {
         for bits in 0..3 * u32::try_from(MAX_ADDRESSES).unwrap() {
             tarpit.delay(IpAddr::V4(bits.into()), now);
         }
-        assert!(tarpit.0.lock().unwrap().len() <= MAX_ADDRESSES);
+        assert!(tarpit.0.lock().unwrap().addresses.len() <= MAX_ADDRESSES);
     }
 }
