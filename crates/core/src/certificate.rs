@@ -122,7 +122,7 @@ impl Certificate {
 }
 
 /// What a list is sorted by (contract §4.3).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum SortBy {
     /// End of validity; entries that hold nothing come last in either direction.
     Expiration,
@@ -138,7 +138,7 @@ pub enum SortBy {
 }
 
 /// Which page of the inventory, in which order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ListQuery {
     /// From 1.
     pub page: u32,

@@ -138,7 +138,7 @@ impl Running {
     pub(crate) async fn by_name(&self, name: &str) -> CertificateId {
         let query = ListQuery { page: 1, page_size: 1000, sort_by: SortBy::Id, descending: false, kind: None };
         let page = self.engine.certificate_list(&query).await.expect("a list");
-        page.rows.into_iter().find(|entry| entry.name == name).expect("the entry is listed").id
+        page.rows.iter().find(|entry| entry.name == name).expect("the entry is listed").id
     }
 
     /// The entry once it is no longer `issuing`.

@@ -1,5 +1,6 @@
 //! Reading the inventory: the hot path.
 use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -11,6 +12,9 @@ use crate::error::UseCaseError;
 
 /// Most entries that are remembered; further ones are read from the store at each call.
 const REMEMBERED: usize = 20_000;
+/// Most pages of lists that are remembered, and the most rows that such a page may have.
+const REMEMBERED_PAGES: usize = 64;
+const REMEMBERED_ROWS: usize = 200;
 
 /// An entry as last read.
 pub struct Entry {
@@ -28,22 +32,44 @@ impl Deref for Entry {
     }
 }
 
-/// Entries as last read; each is forgotten when it changes.
-pub(crate) struct Remembered(Cache<CertificateId, Arc<Entry>>);
+/// Entries as last read, each forgotten when it changes, and pages of lists, forgotten when anything does.
+pub(crate) struct Remembered {
+    entries: Cache<CertificateId, Arc<Entry>>,
+    pages: Cache<ListQuery, Arc<Page>>,
+    /// Grows when pages are forgotten, so that one that was read before that is not remembered after it.
+    generation: AtomicU64,
+}
 
 impl Default for Remembered {
     fn default() -> Self {
-        Remembered(Cache::new(REMEMBERED))
+        Remembered { entries: Cache::new(REMEMBERED), pages: Cache::new(REMEMBERED_PAGES), generation: AtomicU64::new(0) }
     }
 }
 
 impl Remembered {
     pub(crate) fn forget(&self, id: CertificateId) {
-        self.0.remove(&id);
+        self.entries.remove(&id);
+        self.forget_pages();
     }
 
     pub(crate) fn forget_all(&self) {
-        self.0.clear();
+        self.entries.clear();
+        self.forget_pages();
+    }
+
+    fn forget_pages(&self) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        self.pages.clear();
+    }
+
+    /// Remembers a page that was read when the generation was `read_at`.
+    fn remember_page(&self, query: &ListQuery, page: &Arc<Page>, read_at: u64) {
+        if page.rows.len() <= REMEMBERED_ROWS {
+            self.pages.insert(*query, Arc::clone(page));
+            if self.generation.load(Ordering::SeqCst) != read_at {
+                self.pages.remove(query);
+            }
+        }
     }
 }
 
@@ -53,12 +79,12 @@ impl Engine {
     /// # Errors
     /// [`UseCaseError::NotFound`], or the store's.
     pub async fn certificate(&self, id: CertificateId) -> Result<Arc<Entry>, UseCaseError> {
-        if let Some(entry) = self.inner.remembered_certificates.0.get(&id) {
+        if let Some(entry) = self.inner.remembered_certificates.entries.get(&id) {
             return Ok(entry);
         }
         // A guard keeps a change that commits meanwhile from being overwritten by what was read before it: the change
         // removes the placeholder, and the insertion then fails.
-        match self.inner.remembered_certificates.0.get_value_or_guard_async(&id).await {
+        match self.inner.remembered_certificates.entries.get_value_or_guard_async(&id).await {
             Ok(entry) => Ok(entry),
             Err(guard) => {
                 let certificate = self.store().certificate(id).await?.ok_or(UseCaseError::NotFound)?;
@@ -82,7 +108,14 @@ impl Engine {
     ///
     /// # Errors
     /// The store's.
-    pub async fn certificate_list(&self, query: &ListQuery) -> Result<Page, UseCaseError> {
-        Ok(self.store().list(query).await?)
+    pub async fn certificate_list(&self, query: &ListQuery) -> Result<Arc<Page>, UseCaseError> {
+        let remembered = &self.inner.remembered_certificates;
+        if let Some(page) = remembered.pages.get(query) {
+            return Ok(page);
+        }
+        let read_at = remembered.generation.load(Ordering::SeqCst);
+        let page = Arc::new(self.store().list(query).await?);
+        remembered.remember_page(query, &page, read_at);
+        Ok(page)
     }
 }
