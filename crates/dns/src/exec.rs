@@ -3,7 +3,7 @@
 //! A program is called as `PROGRAM present NAME. VALUE` and `PROGRAM cleanup NAME. VALUE`, without a shell, without a
 //! standard input, and with nothing in its environment but `PATH`. It succeeds by ending with 0. What it prints is
 //! evidence where it fails and is kept nowhere else. One call at a time goes to each program. When a call is over, or
-//! given up, everything that the program has started ends with it. Start reading at [`connect`].
+//! given up, everything that the program has started ends with it. Start reading at `connect`.
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
