@@ -7,8 +7,12 @@ use tokio::time::{Instant, sleep};
 use crate::client::ExchangeError;
 use crate::problem;
 
-/// Bad nonces in a row after which a request is given up.
-const BAD_NONCES: u32 = 12;
+/// Bad nonces after which a request is given up: a CA that calls nine of ten bad is outlived.
+const BAD_NONCES: u32 = 150;
+/// Bad nonces that are met without a pause.
+const BAD_NONCES_AT_ONCE: u32 = 12;
+/// The pause after each further report of one.
+const BAD_NONCE_PAUSE: Duration = Duration::from_millis(20);
 /// Bad nonces that instant-acme meets before it tells of one.
 const UNTOLD: u32 = 3;
 /// Pauses after which what met a broken connection or a fault of the CA is tried once more.
@@ -34,7 +38,7 @@ impl Attempts {
     /// Returns when the request may be tried again, or the error if it may not.
     pub(crate) async fn forgive(&mut self, error: Error) -> Result<(), Error> {
         let forgiven = match &error {
-            Error::Api(problem) if problem::is_bad_nonce(problem) => self.bad_nonces(UNTOLD),
+            Error::Api(problem) if problem::is_bad_nonce(problem) => self.bad_nonces(UNTOLD).await,
             Error::Other(other) => match other.downcast_ref::<ExchangeError>() {
                 Some(met) => self.exchange(met).await,
                 None => Err(GiveUp),
@@ -53,14 +57,21 @@ impl Attempts {
         Ok(())
     }
 
-    /// A bad nonce needs no pause: a good one came with it.
-    pub(crate) fn bad_nonce(&mut self) -> Result<(), GiveUp> {
-        self.bad_nonces(1)
+    /// The same for a bad nonce met by ourselves.
+    pub(crate) async fn bad_nonce(&mut self) -> Result<(), GiveUp> {
+        self.bad_nonces(1).await
     }
 
-    fn bad_nonces(&mut self, met: u32) -> Result<(), GiveUp> {
+    /// Some need no pause, since a good nonce came with each; many must not become a flood.
+    async fn bad_nonces(&mut self, met: u32) -> Result<(), GiveUp> {
         self.bad_nonces += met;
-        if self.bad_nonces < BAD_NONCES { Ok(()) } else { Err(GiveUp) }
+        if self.bad_nonces >= BAD_NONCES {
+            return Err(GiveUp);
+        }
+        if self.bad_nonces > BAD_NONCES_AT_ONCE {
+            sleep(BAD_NONCE_PAUSE).await;
+        }
+        Ok(())
     }
 }
 

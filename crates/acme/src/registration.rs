@@ -56,7 +56,7 @@ pub(crate) async fn register(session: &Session, ca: &CertificateAuthority, crede
         };
         match posted {
             Ok(answer) if answer.status.is_success() => break answer,
-            Ok(bad) => attempts.bad_nonce().map_err(|_| problem::exchange(act, &server, &session.refusal(&bad)))?,
+            Ok(bad) => attempts.bad_nonce().await.map_err(|_| problem::exchange(act, &server, &session.refusal(&bad)))?,
             Err(error) => attempts.exchange(&error).await.map_err(|_| problem::exchange(act, &server, &error))?,
         }
     };

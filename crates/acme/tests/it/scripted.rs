@@ -69,9 +69,9 @@ async fn a_directory_is_read_once_and_nonces_are_not_asked_for_twice() {
 }
 
 #[tokio::test]
-async fn ten_bad_nonces_in_a_row_are_survived() {
+async fn forty_bad_nonces_in_a_row_are_survived() {
     let (stub, issuer) = (Stub::start().await, issuer());
-    let bad = || vec![Reply::problem(400, "badNonce", "used before"); 10];
+    let bad = || vec![Reply::problem(400, "badNonce", "used before"); 40];
     stub.once("/account", bad());
     let account = registered(&issuer, &stub.ca()).await;
     for path in ["/new-order", "/authz/1", "/challenge/1", "/finalize/1", "/order/1", "/certificate/1"] {
@@ -99,7 +99,7 @@ async fn endless_bad_nonces_of_a_registration_are_told() {
     stub.always("/account", Reply::problem(400, "badNonce", "used before"));
     let failure = issuer.register(&stub.ca(), &issuer.new_account(&stub.ca()).unwrap()).await.unwrap_err();
     assert_eq!((failure.code, failure.evidence.their_code.as_deref()), (Code::CaProtocol, Some("badNonce")));
-    assert_eq!(stub.count(Method::POST, "/account"), 12);
+    assert_eq!(stub.count(Method::POST, "/account"), 150);
 }
 
 #[tokio::test]

@@ -10,19 +10,32 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Failures a second that are told at once to one address, in the long run.
-const RATE: u32 = 500;
+const RATE: u32 = 100;
 /// The same, to all addresses together.
-const ALL: u32 = 1000;
+const ALL: u32 = 250;
 /// Failures in a row that are told at once.
 const BURST: u32 = 100;
+/// Who is held is let go with all others at the end of such a span: between two ends a flood costs nothing, and each of
+/// its callers alone would wake the process as often as it likes.
+const SPAN: Duration = Duration::from_millis(50);
 /// Longest delay. It bounds how many answers wait, and stays below what clients take for a dead server.
 const LONGEST: Duration = Duration::from_secs(1);
 /// Most addresses that are remembered.
 const MAX_ADDRESSES: usize = 4096;
 
 /// Who has failed, and when all of it will have been paid for (GCRA).
-#[derive(Debug, Default)]
-pub(super) struct Tarpit(Mutex<Debts>);
+#[derive(Debug)]
+pub(super) struct Tarpit {
+    debts: Mutex<Debts>,
+    /// From here on the spans are counted.
+    opened: Instant,
+}
+
+impl Default for Tarpit {
+    fn default() -> Self {
+        Tarpit { debts: Mutex::default(), opened: Instant::now() }
+    }
+}
 
 #[derive(Debug, Default)]
 struct Debts {
@@ -33,14 +46,20 @@ struct Debts {
 impl Tarpit {
     /// Counts a failure and waits for as long as it has to.
     pub(super) async fn hold(&self, address: IpAddr) {
-        let delay = self.delay(address, Instant::now());
+        let now = Instant::now();
+        let delay = self.delay(address, now);
         if !delay.is_zero() {
-            tokio::time::sleep(delay).await;
+            tokio::time::sleep_until(self.end_of_span(now + delay)).await;
         }
     }
 
+    fn end_of_span(&self, instant: Instant) -> Instant {
+        let spans = instant.duration_since(self.opened).as_millis().div_ceil(SPAN.as_millis());
+        self.opened + SPAN.saturating_mul(u32::try_from(spans).unwrap_or(u32::MAX))
+    }
+
     fn delay(&self, address: IpAddr, now: Instant) -> Duration {
-        let mut debts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut debts = self.debts.lock().unwrap_or_else(PoisonError::into_inner);
         let all = pay(debts.all.get_or_insert(now), ALL, now);
         let addresses = &mut debts.addresses;
         if addresses.len() >= MAX_ADDRESSES {
@@ -115,6 +134,6 @@ mod tests {
         for bits in 0..3 * u32::try_from(MAX_ADDRESSES).unwrap() {
             tarpit.delay(IpAddr::V4(bits.into()), now);
         }
-        assert!(tarpit.0.lock().unwrap().addresses.len() <= MAX_ADDRESSES);
+        assert!(tarpit.debts.lock().unwrap().addresses.len() <= MAX_ADDRESSES);
     }
 }
