@@ -274,6 +274,9 @@ pub struct Set {
     pub create: Option<Call>,
     /// Deletes the set when no entry is left, where that is another call.
     pub clear: Option<Call>,
+    /// Whether a value is put up by `create` without reading the set first: the vendor refuses to make one that is there.
+    #[serde(default)]
+    pub unread: bool,
 }
 
 /// What a vendor's code means.

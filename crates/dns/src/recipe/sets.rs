@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use certkeep_core::failure::Code;
 use certkeep_core::issuance::TxtRecord;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Recipe;
 use super::answer::{Answer, Reply, Trouble};
 use super::classify::Stage;
 use super::exchange::Patience;
 use super::template::{self, Scope};
-use crate::page::Set;
+use crate::page::{Call, Set};
 
 /// The pauses before a set is read again that somebody else changed.
 const AGAIN: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(400), Duration::from_millis(1500)];
@@ -36,9 +36,19 @@ struct Parted {
     rival: bool,
 }
 
+/// Of a set that is not there whatever would be kept is empty.
+fn nothing_kept(set: &Set) -> Map<String, Value> {
+    set.read.keep.keys().map(|key| (key.clone(), "".into())).collect()
+}
+
 impl Recipe {
     /// Reads a set, changes it and writes it back; answers whether it had to be written.
     pub(super) async fn change_set(&self, set: &Set, scope: &Scope, record: &TxtRecord, up: bool) -> Result<bool, Trouble> {
+        if let Some(create) = set.create.as_ref().filter(|_| up && set.unread)
+            && self.create_unread(set, create, scope).await?
+        {
+            return Ok(true);
+        }
         let (mut pauses, mut patience, mut lost) = (AGAIN.iter(), Patience::default(), false);
         loop {
             let pause = match self.change_set_once(set, scope, record, up).await? {
@@ -91,8 +101,7 @@ impl Recipe {
         };
         let kept = match &opened {
             Some(opened) => self.kept(Stage::Find, &set.read, opened)?,
-            // There is no set: whatever would be kept of it is empty.
-            None => set.read.keep.keys().map(|key| (key.clone(), "".into())).collect(),
+            None => nothing_kept(set),
         };
         scope = scope.with_json("set", &kept);
         let call = match (&set.create, &set.add, &set.clear) {
@@ -124,6 +133,23 @@ impl Recipe {
             Reply::Present | Reply::Absent if up => Ok(Change::Conflict),
             Reply::Present | Reply::Absent => Ok(Change::Written),
         }
+    }
+
+    /// Makes the set with our entry alone; answers whether there was none.
+    async fn create_unread(&self, set: &Set, create: &Call, scope: &Scope) -> Result<bool, Trouble> {
+        let entry = template::json(&set.entry, scope).map_err(|error| self.fault(Stage::Add, &error))?;
+        let scope = scope
+            .clone()
+            .aliased("TTL", "ttl")
+            .with_json("set", &nothing_kept(set))
+            .with_json("before", &Value::Array(Vec::new()));
+        let scope =
+            scope.with_json("entries", &[&entry]).with_json("added", &[&entry]).with_json("removed", &Value::Array(Vec::new()));
+        let scope = self.prepared(Stage::Add, create, scope).await?.ok_or_else(|| self.not_there(Stage::Add))?;
+        let Reply::Done(answer) = self.call(Stage::Add, create, &scope).await? else { return Ok(false) };
+        let kept = self.kept(Stage::Add, create, &Scope::opened(&answer, &scope))?;
+        self.finished(Stage::Add, create, &scope, kept).await?;
+        Ok(true)
     }
 
     /// The set as it is; `None` where there is none.

@@ -207,7 +207,17 @@ impl Recipe {
         for found in &records {
             let scope = scope.clone().with_json("record", found);
             let Some(scope) = self.prepared(Stage::Remove, call, scope).await? else { continue };
-            match self.call(Stage::Remove, call, &scope).await? {
+            let reply = match (self.call(Stage::Remove, call, &scope).await, &self.page.find) {
+                // What a vendor says of a record that is gone is told nowhere for many: looking tells.
+                (Err(trouble), Some(find)) if trouble.failure.code == Code::RecordRefused => {
+                    if !self.ours(find, &scope, record).await?.is_empty() {
+                        return Err(trouble);
+                    }
+                    Reply::Absent
+                }
+                (reply, _) => reply?,
+            };
+            match reply {
                 Reply::Done(answer) => {
                     let kept = self.kept(Stage::Remove, call, &Scope::opened(&answer, &scope))?;
                     self.finished(Stage::Remove, call, &scope, kept).await?;

@@ -10,6 +10,9 @@ impl Checker<'_> {
         if set.entries.is_none() && !set.read.only.is_empty() {
             self.wrong("set.read.where", "would lose the other entries: mine tells ours from them");
         }
+        if set.unread && set.create.is_none() {
+            self.wrong("set.unread", "needs a create, which the vendor refuses where the set is there");
+        }
         self.answered("set.value", Some(&set.value));
         self.answered("set.ttl", set.ttl.as_deref());
         for (key, source) in &set.mine {

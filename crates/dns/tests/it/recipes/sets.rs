@@ -66,6 +66,27 @@ async fn somebody_faster_is_heeded() {
 }
 
 #[tokio::test]
+async fn a_set_is_made_unread_where_the_vendor_refuses_one_that_is_there() {
+    let set = Arc::new(Mutex::new(None));
+    let vendor = {
+        let (set, answer) = (Arc::clone(&set), tagged(Arc::clone(&set), ""));
+        Vendor::start(move |asked| match asked.line.starts_with("POST") && set.lock().unwrap().is_some() {
+            true => said(412, "{}"),
+            false => answer(asked),
+        })
+        .await
+    };
+    let provider = vendor.provider(&page(&format!("{BARE}{}", TAGGED.replace("[set]", "[set]\nunread = true"))));
+    provider.add("one").await.unwrap();
+    assert_eq!(vendor.lines(), ["POST /set"]);
+    provider.add("two").await.unwrap();
+    provider.add("two").await.unwrap();
+    assert_eq!(set.lock().unwrap().clone().unwrap(), json!({"values": ["\"one\"", "\"two\""], "ttl": 60}));
+    provider.remove("one", None).await.unwrap();
+    assert_eq!(set.lock().unwrap().clone().unwrap(), json!({"values": ["\"two\""], "ttl": 60}));
+}
+
+#[tokio::test]
 async fn a_set_comes_and_goes() {
     let set = Arc::new(Mutex::new(None));
     let vendor = Vendor::start(tagged(Arc::clone(&set), "")).await;

@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use certkeep_core::failure::Code;
+use serde_json::json;
 
 use super::vendor::{BARE, Vendor, page, said};
 
@@ -260,4 +261,22 @@ async fn no_host_is_called_that_the_page_does_not_list() {
     let listed = parts("localhost:1").replace("[zone]", "hosts = [\"localhost\"]\n[zone]");
     let failure = vendor.provider(&page(&listed)).add("v").await.unwrap_err();
     assert_eq!(failure.code, Code::ProviderUnreachable);
+}
+
+#[tokio::test]
+async fn a_refused_removal_is_looked_after() {
+    let parts = "[add]\npost = \"/records\"\nkeep = { id = \"id\" }\n\
+                 [find]\nget = \"/records\"\neach = \"answer\"\nvalue = \"text\"\nkeep = { id = \"id\" }\n\
+                 [remove]\ndelete = \"/records/{{ record.id }}\"\n";
+    for (listed, outcome) in [("[]", Ok(())), (r#"[{"id": 1, "text": "ours"}]"#, Err(Code::RecordRefused))] {
+        let vendor = Vendor::start(move |asked| match asked.line.split(' ').next() {
+            Some("GET") => said(200, listed),
+            _ => said(422, r#"{"message": "in words that no page knows"}"#),
+        })
+        .await;
+        let provider = vendor.provider(&page(&format!("{BARE}{parts}")));
+        let removed = provider.remove("ours", Some(&json!({ "id": 1 }))).await;
+        assert_eq!(removed.map_err(|failure| failure.code), outcome);
+        assert_eq!(vendor.lines(), ["DELETE /records/1", "GET /records"]);
+    }
 }
