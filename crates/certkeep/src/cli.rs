@@ -6,6 +6,7 @@ pub(crate) mod client;
 mod dns;
 mod ending;
 mod explain;
+mod trace;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -82,6 +83,8 @@ enum Command {
     Dns(dns::Command),
     /// Say what an apply_tip_code means
     Explain(explain::Arguments),
+    /// Show what each step of a certificate's application saw
+    Trace(trace::Arguments),
     /// Show it all in a minute: a sandbox CA, an application, a certificate; no network, no configuration
     Demo(demo::Options),
 }
@@ -113,6 +116,10 @@ fn run(place: &Place, command: Command) -> Result<(), CommandError> {
             dns::run(place, command)
         }
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Trace(arguments) => {
+            logging::start(quiet)?;
+            trace::run(place, &arguments)
+        }
         Command::Serve(overrides) => {
             let config = place.config()?;
             logging::start(config.log)?;

@@ -3,6 +3,7 @@
 //! Every key has a default, so that no file at all is a configuration too. A key that is not known, a value of the
 //! wrong kind or a file that cannot be read is an error that names file, line and key. `docs/certkeep.sample.toml`
 //! shows every key; a test holds the two together. Start reading at [`Config`].
+mod cas;
 mod delegation;
 mod place;
 mod resolve;
@@ -13,16 +14,15 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
-use certkeep_core::material::KeyType;
-use secrecy::SecretString;
 use serde::Deserialize;
 use toml::Spanned;
 
+pub use cas::Acme;
 pub use place::ConfigError;
 pub(crate) use values::is_secure as is_directory;
 
 use place::Source;
-use values::{Contact, Directory, Doh, Domain, Endpoint, Parameter, Server};
+use values::{Doh, Domain, Endpoint, Parameter, Server};
 
 /// The name of the file in the data folder that is read when no other is named.
 pub const FILE_NAME: &str = "certkeep.toml";
@@ -52,27 +52,6 @@ pub struct Config {
     pub tls: Tls,
     #[serde(skip)]
     source: Source,
-}
-
-/// `[acme]`: the CA that certificates are applied for at.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Acme {
-    /// Its directory (RFC 8555 §7.1.1).
-    directory: Directory,
-    /// Contact URLs (RFC 8555 §7.3).
-    contact: Vec<Contact>,
-    /// Files with further roots to trust for the directory's own HTTPS, PEM.
-    roots: Vec<Spanned<PathBuf>>,
-    /// The key identifier of the external account (RFC 8555 §7.3.4).
-    eab_kid: Option<Spanned<String>>,
-    /// Its HMAC key, base64url.
-    #[serde(deserialize_with = "values::secret")]
-    eab_hmac_key: Option<Spanned<SecretString>>,
-    /// A file that holds the HMAC key instead.
-    eab_hmac_key_file: Option<Spanned<PathBuf>>,
-    /// The keys of new versions.
-    key_type: KeyType,
 }
 
 /// `[api]`: the OpenAPI.

@@ -12,8 +12,10 @@ use serde::{Deserialize, Serialize};
 use crate::application::{Application, AuthEntry};
 use crate::certificate::CertificateId;
 use crate::failure::Failure;
+use crate::fallback::Tried;
 use crate::material::{Chain, PrivateKey};
 use crate::name::DnsName;
+use crate::trace::Trace;
 
 /// The number of an issuance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -93,6 +95,8 @@ pub struct Issuance {
     pub application: Application,
     /// What is known to be done.
     pub step: Step,
+    /// The CAs that did not issue, in the order in which they were asked.
+    pub tried: Vec<Tried>,
     /// The directory URL of the CA where the order stands; from `Ordered` on.
     pub directory: Option<String>,
     /// The order's URL (RFC 8555 §7.1.3); from `Ordered` on.
@@ -107,7 +111,31 @@ pub struct Issuance {
     pub failure: Option<Failure>,
     /// When the run began.
     pub started: Timestamp,
+    /// What was seen on the way.
+    pub trace: Trace,
 }
+
+/// What is told of an issuance, running or over: no secret.
+#[derive(Clone, Debug)]
+pub struct IssuanceSummary {
+    /// Its number.
+    pub id: IssuanceId,
+    /// What is known to be done.
+    pub step: Step,
+    /// The directory URL of the CA where the order stands, or stood.
+    pub directory: Option<String>,
+    /// The CAs that did not issue.
+    pub tried: Vec<Tried>,
+    /// What ended it.
+    pub failure: Option<Failure>,
+    /// When it began.
+    pub started: Timestamp,
+    /// What was seen.
+    pub trace: Trace,
+}
+
+/// How many issuances of an entry are kept after their end.
+pub const KEPT_ISSUANCES: u32 = 5;
 
 /// The right to take an issuance's next step until a given instant; writes need the fence.
 #[derive(Clone, Debug)]

@@ -5,13 +5,14 @@
 //! hickory or instant-acme; time comes in through [`time::Clock`].
 //!
 //! Start reading at [`certificate`] (the inventory), then [`application`] and [`issuance`] (how a certificate comes to
-//! be), [`renewal`] (when it is replaced), [`caa`] (who may issue), [`failure`] (what can go wrong, in numbers), and
+//! be), [`fallback`] (at which CA), [`renewal`] (when it is replaced), [`trace`] (what was seen), [`caa`] (who may issue), [`failure`] (what can go wrong, in numbers), and
 //! [`ports`] (what the engine asks of its adapters).
 pub mod application;
 pub mod caa;
 pub mod certificate;
 pub mod client;
 pub mod failure;
+pub mod fallback;
 pub mod issuance;
 pub mod material;
 pub mod name;
@@ -19,3 +20,4 @@ pub mod ports;
 pub mod provider;
 pub mod renewal;
 pub mod time;
+pub mod trace;

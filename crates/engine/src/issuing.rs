@@ -3,19 +3,23 @@
 //! Each step does one outward thing and saves what it learnt; the next run of the same step, in this process or after
 //! a kill, finds what was saved and goes on. Records are journalled before they are created and taken down in every
 //! outcome.
+mod authority;
+mod noting;
 mod places;
 mod presenting;
 mod records;
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use certkeep_core::certificate::CertificateId;
 use certkeep_core::failure::{Code, Failure};
-use certkeep_core::issuance::{AcmeAccount, Fence, Issuance, Lease, Step};
+use certkeep_core::fallback;
+use certkeep_core::issuance::{Fence, Issuance, Lease, Step};
 use certkeep_core::material::{IssuedProblem, PrivateKey, certificate_request, check_issued};
-use certkeep_core::ports::{AuthorizationStatus, CertificateAuthority, Issuer, Order, OrderStatus, Outcome, StoreError, Version};
+use certkeep_core::ports::{AuthorizationStatus, Order, OrderStatus, Outcome, StoreError, Version};
 use certkeep_core::renewal::{renew_after_issue, retry_at};
 use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
@@ -24,6 +28,7 @@ use tokio::task::JoinHandle;
 use crate::Engine;
 use crate::draw::draw;
 
+pub(crate) use noting::Notes;
 pub(crate) use places::{Hand, Places};
 pub(crate) use presenting::propagation;
 pub(crate) use records::parameters;
@@ -37,8 +42,6 @@ const TIME_FOR_A_RECORD: Duration = Duration::from_secs(30);
 const LEASE_MARGIN: Duration = records::REMOVAL_DEADLINE.saturating_add(Duration::from_secs(60));
 /// How long a claimed issuance may wait for its first step.
 pub(crate) const FIRST_LEASE: Duration = STEP_DEADLINE.saturating_add(LEASE_MARGIN);
-/// How often an issuance may find its account gone at the CA and register anew.
-const MAX_REGISTRATIONS: u32 = 1;
 
 /// Why a step was not taken.
 enum Stopped {
@@ -67,8 +70,10 @@ struct Run {
     fence: Fence,
     /// The next version's key, being made while the network is waited for.
     key: Option<JoinHandle<Result<PrivateKey, String>>>,
-    /// How often the account was registered anew.
+    /// How often the account was registered anew at the present CA.
     registrations: u32,
+    /// What was seen since the issuance was last saved.
+    notes: Notes,
 }
 
 impl Engine {
@@ -78,7 +83,9 @@ impl Engine {
     /// The store's; the issuance is left as it was last saved.
     pub(crate) async fn work(&self, lease: Lease) -> Result<(), StoreError> {
         let certificate = lease.issuance.certificate;
-        let mut run = Run { engine: self.clone(), issuance: lease.issuance, fence: lease.fence, key: None, registrations: 0 };
+        let notes = Notes::new(Arc::clone(&self.inner.ports.clock));
+        let mut run =
+            Run { engine: self.clone(), issuance: lease.issuance, fence: lease.fence, key: None, registrations: 0, notes };
         let over = run.until_over().await;
         self.issued_or_failed(certificate).await;
         over
@@ -121,10 +128,11 @@ impl Run {
             let taking = AssertUnwindSafe(self.take(step)).catch_unwind();
             let failure = match tokio::time::timeout(deadline, taking).await {
                 Ok(Ok(Ok(()))) => continue,
-                Ok(Ok(Err(Stopped::Failure(failure)))) if is_unknown_account(&failure) && self.may_register_anew() => {
+                Ok(Ok(Err(Stopped::Failure(failure)))) if self.may_register_anew(&failure) => {
                     self.register_anew().await?;
                     continue;
                 }
+                Ok(Ok(Err(Stopped::Failure(failure)))) if self.move_on(&failure).await? => continue,
                 Ok(Ok(Err(Stopped::Failure(failure)))) => failure,
                 Ok(Ok(Err(Stopped::Store(error @ StoreError::Corrupt { .. })))) => internal(step.as_str(), error),
                 Ok(Ok(Err(Stopped::Store(error)))) => return Err(error),
@@ -168,61 +176,17 @@ impl Run {
         Ok(self.keep_lease(lease).await?)
     }
 
-    async fn keep_lease(&self, lease: Duration) -> Result<(), StoreError> {
+    async fn keep_lease(&mut self, lease: Duration) -> Result<(), StoreError> {
+        self.notes.hand_over(&mut self.issuance.trace);
         self.engine.store().save(&self.issuance, self.fence, later(self.engine.now(), lease)).await
-    }
-
-    fn ca(&self) -> &CertificateAuthority {
-        &self.engine.inner.settings.ca
-    }
-
-    fn issuer(&self) -> &dyn Issuer {
-        self.engine.inner.ports.issuer.as_ref()
-    }
-
-    /// The account at the CA, made and registered at the first need. Its key is saved before the CA hears of it.
-    async fn account(&self) -> Result<AcmeAccount, Stopped> {
-        let directory = &self.ca().directory;
-        if let Some(account) = self.engine.store().acme_account(directory).await?.filter(|account| account.registered) {
-            return Ok(account);
-        }
-        let account = {
-            let _alone = self.engine.inner.accounts.lock().await;
-            match self.engine.store().acme_account(directory).await? {
-                Some(account) if account.registered => return Ok(account),
-                Some(account) => account,
-                None => {
-                    let account = self.issuer().new_account(self.ca())?;
-                    self.engine.store().keep_acme_account(&account).await?;
-                    account
-                }
-            }
-        };
-        // Registering twice at once does no harm: the CA knows the account by its key.
-        let account = self.issuer().register(self.ca(), &account).await?;
-        self.engine.store().keep_acme_account(&account).await?;
-        Ok(account)
-    }
-
-    fn may_register_anew(&self) -> bool {
-        self.registrations < MAX_REGISTRATIONS
-    }
-
-    /// The CA has forgotten the account: its key is registered again, and the order placed anew.
-    async fn register_anew(&mut self) -> Result<(), StoreError> {
-        self.registrations += 1;
-        if let Some(account) = self.engine.store().acme_account(&self.ca().directory).await? {
-            self.engine.store().keep_acme_account(&AcmeAccount { registered: false, ..account }).await?;
-        }
-        self.forget_order();
-        self.keep_lease(FIRST_LEASE).await
     }
 
     async fn place_order(&mut self) -> Result<(), Stopped> {
         self.make_key_ahead();
         let account = self.account().await?;
         let names = self.issuance.application.names.as_slice();
-        let order = self.issuer().new_order(self.ca(), &account, names).await?;
+        let placing = self.issuer().new_order(self.ca(), &account, names);
+        let order = self.notes.act("place the order", self.ca_host(), placing, order_facts).await?;
         tracing::info!(issuance = self.issuance.id.0, names = self.issuance.application.names.first(), "order placed");
         self.issuance.directory = Some(self.ca().directory.clone());
         self.issuance.order_url = Some(order.url);
@@ -255,7 +219,8 @@ impl Run {
         let account = self.account().await?;
         let records = self.engine.store().records(self.issuance.id).await?;
         let challenges: Vec<String> = records.into_iter().map(|record| record.challenge).collect();
-        let order = self.issuer().validate(self.ca(), &account, &url, &challenges).await?;
+        let validating = self.issuer().validate(self.ca(), &account, &url, &challenges);
+        let order = self.notes.act("have the names validated", self.ca_host(), validating, order_facts).await?;
         refused_order(&order)?;
         self.save(Step::Validated).await
     }
@@ -278,7 +243,9 @@ impl Run {
         let Some(url) = self.order_url() else { return self.start_over().await };
         let Some(csr) = self.issuance.csr.clone() else { return self.start_over().await };
         let account = self.account().await?;
-        let (issued, ()) = tokio::join!(self.issuer().issue(self.ca(), &account, &url, &csr), self.take_down());
+        let issuing = self.issuer().issue(self.ca(), &account, &url, &csr);
+        let issuing = self.notes.act("have the certificate issued", self.ca_host(), issuing, |_| Vec::new());
+        let (issued, ()) = tokio::join!(issuing, self.take_down());
         self.issuance.chain = Some(issued?);
         self.save(Step::Issued).await
     }
@@ -300,6 +267,7 @@ impl Run {
         let policy = self.engine.inner.settings.renewal;
         let renewal = renew_after_issue(self.engine.now(), facts.held.validity, policy, draw());
         let version = Version { chain, key: Some(key), held: facts.held };
+        self.notes.hand_over(&mut self.issuance.trace);
         self.issuance.step = Step::Done;
         let outcome = Outcome::Issued(Box::new(version), renewal);
         self.engine.store().finish(&self.issuance, self.fence, &outcome).await?;
@@ -310,6 +278,7 @@ impl Run {
     async fn fail(&mut self, failure: Failure) -> Result<(), StoreError> {
         self.keep_lease(LEASE_MARGIN).await?;
         self.take_down().await;
+        let failure = fallback::outcome(&self.issuance.tried, failure);
         let failures = self.engine.store().failures_in_a_row(self.issuance.certificate).await?.saturating_add(1);
         let again = failure.is_retried().then(|| retry_at(self.engine.now(), failures, failure.not_before, draw()));
         tracing::warn!(
@@ -320,6 +289,7 @@ impl Run {
             %failure,
             "issuance failed"
         );
+        self.notes.hand_over(&mut self.issuance.trace);
         self.issuance.step = Step::Failed;
         self.issuance.failure = Some(failure.clone());
         self.engine.store().finish(&self.issuance, self.fence, &Outcome::Failed(failure, again)).await
@@ -328,10 +298,17 @@ impl Run {
     /// Begins to make the key: RSA takes a processor a good part of a second, which the network's time covers.
     fn make_key_ahead(&mut self) {
         if self.key.is_none() {
-            let key_type = self.engine.inner.settings.key_type;
+            let key_type = self.choice().key_type;
             self.key = Some(tokio::task::spawn_blocking(move || PrivateKey::generate(key_type).map_err(|e| e.to_string())));
         }
     }
+}
+
+/// What a trace tells of an order.
+fn order_facts(order: &Order) -> Vec<String> {
+    let of = |status| order.authorizations.iter().filter(|authorization| authorization.status == status).count();
+    let (valid, pending) = (of(AuthorizationStatus::Valid), of(AuthorizationStatus::Pending));
+    vec![format!("Names that are valid: {valid}; to be proved: {pending}.")]
 }
 
 /// Why an order cannot lead to a certificate any more: the CA's word about the first authorization that failed.
@@ -345,11 +322,6 @@ fn refused_order(order: &Order) -> Result<(), Failure> {
         return Err(order.failure.clone().unwrap_or_else(|| Failure::new(Code::OrderInvalid, "read the order")));
     }
     Ok(())
-}
-
-/// Whether the CA has forgotten an account that it knew (RFC 8555 §6.7, `accountDoesNotExist`).
-fn is_unknown_account(failure: &Failure) -> bool {
-    failure.code == Code::AccountRefused && failure.evidence.their_code.as_deref() == Some("accountDoesNotExist")
 }
 
 fn internal(doing: &str, error: impl std::fmt::Display) -> Failure {

@@ -1,5 +1,6 @@
 //! The loop that finds due work and takes it: a timer and a nudge, no input, safe to repeat.
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use certkeep_core::issuance::{ChallengeRecord, Fence, IssuanceId};
@@ -11,7 +12,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::Engine;
 use crate::inventory::UPLOAD_LIFE;
-use crate::issuing::{FIRST_LEASE, STEP_DEADLINE, later};
+use crate::issuing::{FIRST_LEASE, Notes, STEP_DEADLINE, later};
 
 /// The longest sleep: a clock that was set, or work that another process made due, is noticed after this time.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
@@ -97,7 +98,9 @@ impl Engine {
     }
 
     async fn remove_leftovers(&self, due: &[ChallengeRecord]) -> Result<(), StoreError> {
-        let removals = join_all(due.iter().map(|record| self.remove_record(record)));
+        // Their issuance is over, and so is its trace.
+        let notes = Notes::new(Arc::clone(&self.inner.ports.clock));
+        let removals = join_all(due.iter().map(|record| self.remove_record(record, &notes)));
         let noted = match tokio::time::timeout(STEP_DEADLINE, removals).await {
             Ok(noted) => noted.into_iter().collect(),
             Err(_) => {

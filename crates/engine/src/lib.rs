@@ -45,13 +45,47 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
 }
 
+/// A CA, and what is asked of it.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    /// The CA.
+    pub ca: CertificateAuthority,
+    /// The keys of the versions it issues.
+    pub key_type: KeyType,
+}
+
+/// The CAs in the order in which they are asked.
+#[derive(Clone, Debug)]
+pub struct Cas {
+    /// Asked first.
+    pub first: Choice,
+    /// Asked, in this order, when those before could not issue for reasons of their own.
+    pub further: Vec<Choice>,
+}
+
+impl Cas {
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Choice> {
+        std::iter::once(&self.first).chain(&self.further)
+    }
+
+    /// The one with this directory URL.
+    pub fn at(&self, directory: &str) -> Option<&Choice> {
+        self.iter().find(|choice| choice.ca.directory == directory)
+    }
+}
+
+impl From<Choice> for Cas {
+    fn from(first: Choice) -> Self {
+        Cas { first, further: Vec::new() }
+    }
+}
+
 /// What the operator decided.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Where to apply.
-    pub ca: CertificateAuthority,
-    /// The keys of new versions.
-    pub key_type: KeyType,
+    pub cas: Cas,
     /// When to renew.
     pub renewal: Policy,
     /// Most server certificates; unlimited if `None`.

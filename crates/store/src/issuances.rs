@@ -1,4 +1,5 @@
 //! Issuances, their records, and due work.
+mod history;
 mod journal;
 pub(crate) mod leases;
 mod outcome;
@@ -6,7 +7,7 @@ mod outcome;
 use async_trait::async_trait;
 use certkeep_core::certificate::CertificateId;
 use certkeep_core::failure::Failure;
-use certkeep_core::issuance::{AcmeAccount, ChallengeRecord, Fence, Issuance, IssuanceId, Lease, RecordId};
+use certkeep_core::issuance::{AcmeAccount, ChallengeRecord, Fence, Issuance, IssuanceId, IssuanceSummary, Lease, RecordId};
 use certkeep_core::ports::{Issuances, Outcome, StoreError};
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
@@ -71,6 +72,10 @@ impl Issuances for SqliteStore {
 
     async fn last_failure(&self, id: CertificateId) -> Result<Option<Failure>, StoreError> {
         outcome::last_failure(self, id).await
+    }
+
+    async fn issuances(&self, id: CertificateId) -> Result<Vec<IssuanceSummary>, StoreError> {
+        history::of(self, id).await
     }
 
     async fn due_removals(&self, now: Timestamp, limit: u32) -> Result<Vec<ChallengeRecord>, StoreError> {

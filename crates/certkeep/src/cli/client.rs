@@ -148,7 +148,7 @@ pub(crate) async fn add(
 }
 
 /// Opens the store for one piece of work, and closes it whatever comes of that.
-async fn with_store<T, F>(options: &Options, work: F) -> Result<T, CommandError>
+pub(super) async fn with_store<T, F>(options: &Options, work: F) -> Result<T, CommandError>
 where
     F: AsyncFnOnce(&SqliteStore) -> Result<T, CommandError>,
 {

@@ -35,6 +35,9 @@ pub enum CommandError {
     /// A client without a name.
     #[error("a client needs a name of 1 to 100 characters, none of them a control character")]
     Nameless,
+    /// There is no such certificate.
+    #[error("there is no certificate {0:?}")]
+    NoCertificate(String),
     /// There is no such client.
     #[error("there is no client {0:?}")]
     NoClient(String),
@@ -110,7 +113,10 @@ impl CommandError {
             | CommandError::Page(_)
             | CommandError::Unreadable { .. } => ExitCode::from(2),
             CommandError::Dns(failure) if failure.code == Code::ProviderParameter => ExitCode::from(2),
-            CommandError::NoClient(_) | CommandError::NoFailure(_) | CommandError::NoProvider(_) => ExitCode::from(3),
+            CommandError::NoCertificate(_)
+            | CommandError::NoClient(_)
+            | CommandError::NoFailure(_)
+            | CommandError::NoProvider(_) => ExitCode::from(3),
             CommandError::Told(error) => error.exit_code(),
             CommandError::Demo(_)
             | CommandError::Dns(_)

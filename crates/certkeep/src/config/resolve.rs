@@ -2,7 +2,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use certkeep_core::ports::{CertificateAuthority, ExternalAccount, Propagation};
+use certkeep_core::ports::Propagation;
 use certkeep_core::renewal::Policy;
 use certkeep_dns::exec::Program;
 use certkeep_dns::registry::RegistryOptions;
@@ -10,7 +10,6 @@ use certkeep_dns::resolver::{Authoritative, ResolverOptions};
 use certkeep_engine::Settings;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
-use secrecy::SecretString;
 use toml::Spanned;
 
 use super::values::Server;
@@ -25,16 +24,9 @@ impl Config {
     /// # Errors
     /// A file that is named cannot be read or is not what it should be; keys that need each other.
     pub fn engine_settings(&self) -> Result<Settings, ConfigError> {
-        let acme = &self.acme;
         let seconds = |seconds: std::num::NonZeroU32| Duration::from_secs(u64::from(seconds.get()));
         Ok(Settings {
-            ca: CertificateAuthority {
-                directory: acme.directory.0.clone(),
-                roots: acme.roots.iter().map(|path| self.root(path)).collect::<Result<_, _>>()?,
-                contact: acme.contact.iter().map(|contact| contact.0.clone()).collect(),
-                external_account: self.external_account()?,
-            },
-            key_type: acme.key_type,
+            cas: self.cas()?,
             renewal: Policy::default(),
             max_server: self.limits.server,
             max_trusted: self.limits.trusted,
@@ -94,35 +86,12 @@ impl Config {
         Ok((name.to_owned(), Program::new(file, timeout)))
     }
 
-    fn root(&self, path: &Spanned<PathBuf>) -> Result<String, ConfigError> {
+    pub(super) fn root(&self, path: &Spanned<PathBuf>) -> Result<String, ConfigError> {
         let text = self.text_of(path)?;
         let mut certificates = CertificateDer::pem_slice_iter(text.as_bytes());
         match certificates.next() {
             Some(Ok(_)) if certificates.all(|certificate| certificate.is_ok()) => Ok(text),
             _ => Err(self.source.problem(path.span(), "the file holds no certificates in PEM")),
-        }
-    }
-
-    fn external_account(&self) -> Result<Option<ExternalAccount>, ConfigError> {
-        let acme = &self.acme;
-        let key = match (&acme.eab_hmac_key, &acme.eab_hmac_key_file) {
-            (Some(_), Some(file)) => {
-                return Err(self.source.problem(file.span(), "eab_hmac_key says the key already; keep one of the two"));
-            }
-            (Some(key), None) => Some(Spanned::new(key.span(), key.get_ref().clone())),
-            (None, Some(file)) => {
-                let key = SecretString::from(self.text_of(file)?.trim());
-                Some(Spanned::new(file.span(), key))
-            }
-            (None, None) => None,
-        };
-        match (&acme.eab_kid, key) {
-            (Some(kid), Some(key)) => Ok(Some(ExternalAccount { kid: kid.get_ref().clone(), hmac_key: key.into_inner() })),
-            (Some(kid), None) => {
-                Err(self.source.problem(kid.span(), "also needs eab_hmac_key or eab_hmac_key_file, which the CA gave with it"))
-            }
-            (None, Some(key)) => Err(self.source.problem(key.span(), "also needs eab_kid, which the CA gave with it")),
-            (None, None) => Ok(None),
         }
     }
 

@@ -1,6 +1,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use certkeep_core::material::KeyType;
+
 use super::*;
 
 fn parse(text: &str) -> Result<Config, ConfigError> {
@@ -166,8 +168,8 @@ fn files_are_found_beside_the_configuration() {
     .unwrap();
     let config = Config::read(&path).unwrap();
     let settings = config.engine_settings().unwrap();
-    assert_eq!(settings.ca.roots, [root]);
-    let account = settings.ca.external_account.unwrap();
+    assert_eq!(settings.cas.first.ca.roots, [root]);
+    let account = settings.cas.first.ca.external_account.unwrap();
     assert_eq!(secrecy::ExposeSecret::expose_secret(&account.hmac_key), "c2VjcmV0");
     assert_eq!(config.key_file(), Some(folder.path().join("keys")));
 
@@ -184,4 +186,36 @@ fn resolvers_by_https_are_told_with_the_roots_and_without_their_paths_in_debug_o
     assert_eq!(options.servers, ["192.0.2.1:53".parse().unwrap()]);
     assert!(!format!("{config:?}").contains("4711"));
     assert!(parse("").unwrap().resolver_options().unwrap().https.is_empty());
+}
+
+#[test]
+fn further_cas_take_contact_and_key_type_from_the_first() {
+    let config = parse(
+        "[acme]\ncontact = [\"mailto:pbx@example.com\"]\nkey_type = \"p256\"\n\
+         [[acme.fallback]]\ndirectory = \"https://one.example/dir\"\n\
+         [[acme.fallback]]\ndirectory = \"https://two.example/dir\"\ncontact = []\nkey_type = \"rsa4096\"\n\
+         eab_kid = \"kid\"\neab_hmac_key = \"c2VjcmV0\"\n",
+    );
+    let cas = config.unwrap().engine_settings().unwrap().cas;
+    let all: Vec<_> = cas
+        .iter()
+        .map(|choice| {
+            (choice.ca.directory.as_str(), choice.ca.contact.len(), choice.key_type, choice.ca.external_account.is_some())
+        })
+        .collect();
+    assert_eq!(
+        all,
+        [
+            ("https://acme-v02.api.letsencrypt.org/directory", 1, KeyType::P256, false),
+            ("https://one.example/dir", 1, KeyType::P256, false),
+            ("https://two.example/dir", 0, KeyType::Rsa4096, true),
+        ]
+    );
+}
+
+#[test]
+fn a_ca_stands_in_the_list_once() {
+    let text = "[[acme.fallback]]\ndirectory = \"https://acme-v02.api.letsencrypt.org/directory\"\n";
+    let refusal = parse(text).unwrap().engine_settings().unwrap_err().to_string();
+    assert!(refusal.contains("line 2") && refusal.ends_with("this CA is in the list already"), "{refusal}");
 }

@@ -7,7 +7,7 @@ use certkeep_core::ports::{CertificateAuthority, Propagation};
 use certkeep_core::renewal::Policy;
 use certkeep_dns::registry::RegistryOptions;
 use certkeep_dns::resolver::{Authoritative, ResolverOptions};
-use certkeep_engine::Settings;
+use certkeep_engine::{Choice, Settings};
 use certkeep_sandbox::{Options, Sandbox};
 use tempfile::TempDir;
 
@@ -43,13 +43,16 @@ fn plan(listen: SocketAddr, folder: &TempDir, sandbox: &Sandbox) -> Plan {
     Plan {
         store: certkeep_store::Options { folder: folder.path().join("data"), key_file: None },
         settings: Settings {
-            ca: CertificateAuthority {
-                directory: sandbox.directory_url().to_owned(),
-                roots: vec![sandbox.tls_root_pem().to_owned()],
-                contact: Vec::new(),
-                external_account: None,
-            },
-            key_type: KeyType::default(),
+            cas: Choice {
+                ca: CertificateAuthority {
+                    directory: sandbox.directory_url().to_owned(),
+                    roots: vec![sandbox.tls_root_pem().to_owned()],
+                    contact: Vec::new(),
+                    external_account: None,
+                },
+                key_type: KeyType::default(),
+            }
+            .into(),
             renewal: Policy::default(),
             max_server: None,
             max_trusted: None,

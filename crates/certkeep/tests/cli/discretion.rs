@@ -24,7 +24,7 @@ async fn status_of(serving: &Serving, token: &str, name: &str) -> Option<String>
 }
 
 #[tokio::test]
-async fn no_token_secret_or_parameter_is_in_the_log_at_its_most_talkative() {
+async fn no_token_secret_or_parameter_is_in_a_trace_or_in_the_log_at_its_most_talkative() {
     let sandbox = Sandbox::start(Options::default()).await.unwrap();
     let data = beside(&sandbox);
     let client = data.client("pbx", &[]);
@@ -50,6 +50,21 @@ async fn no_token_secret_or_parameter_is_in_the_log_at_its_most_talkative() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
+    let (good, bad) = (data.run(&["trace", "good.example.com.pem"]), data.run(&["trace", "bad.example.com.pem"]));
+    for (told, lines) in [
+        (&good, [": done\n", "place the order (127.0.0.1:", "put the record up (_acme-challenge.good.example.com): done in "]),
+        (
+            &bad,
+            [": failed\n", "find the zone (_acme-challenge.bad.example.com): failed in ", "Ended by 101 credentials_rejected"],
+        ),
+    ] {
+        assert!(lines.iter().all(|line| told.stdout.contains(line)), "{lines:?}: {}{}", told.stdout, told.stderr);
+    }
+    let objects = data.run(&["trace", "bad.example.com.pem", "--all", "--json"]);
+    let issuances: Value = serde_json::from_str(&objects.stdout).unwrap();
+    assert_eq!((&issuances[0]["step"], &issuances[0]["failure"]["code"]), (&json!("failed"), &json!(101)));
+    let nobody = data.run(&["trace", "nobody.pem"]);
+    assert_eq!((nobody.code, nobody.stdout.as_str()), (3, ""));
     // Refusals are logged too.
     serving.post(&endpoint("certificate/create"), &json!({ "type": "plantedsecret" })).await;
     serving.login(&(client.0.clone(), "plantedsecret".to_owned())).await;
@@ -64,6 +79,9 @@ async fn no_token_secret_or_parameter_is_in_the_log_at_its_most_talkative() {
     let others = [client.1.as_str(), sandbox.dns_api_key(), "plantedsecret", "PRIVATE KEY"];
     for secret in tokens.into_iter().flatten().filter_map(Value::as_str).chain(others) {
         assert!(!log.contains(secret), "{secret} is in the log:\n{log}");
+        for trace in [&good, &bad, &objects] {
+            assert!(!trace.stdout.contains(secret), "{secret} is in the trace:\n{}", trace.stdout);
+        }
     }
     sandbox.stop().await;
 }

@@ -13,7 +13,7 @@ use certkeep_core::renewal::Policy;
 use certkeep_dns::registry::{Registry, RegistryOptions};
 use certkeep_dns::resolver::{Authoritative, DnsResolver, ResolverOptions};
 use certkeep_engine::inventory::{ApplicationInput, Create, Entry};
-use certkeep_engine::{Engine, Ports, Settings};
+use certkeep_engine::{Choice, Engine, Ports, Settings};
 use certkeep_sandbox::{Options, Sandbox};
 use certkeep_store::SqliteStore;
 use certkeep_testkit::clock::MovableClock;
@@ -102,13 +102,16 @@ pub(crate) fn ports(store: &SqliteStore, clock: &MovableClock, dns: SocketAddr) 
 /// What an operator of a private CA would configure.
 pub(crate) fn settings(directory: &str, root_pem: &str) -> Settings {
     Settings {
-        ca: CertificateAuthority {
-            directory: directory.to_owned(),
-            roots: vec![root_pem.to_owned()],
-            contact: vec!["mailto:pbx@example.com".to_owned()],
-            external_account: None,
-        },
-        key_type: KeyType::P256,
+        cas: Choice {
+            ca: CertificateAuthority {
+                directory: directory.to_owned(),
+                roots: vec![root_pem.to_owned()],
+                contact: vec!["mailto:pbx@example.com".to_owned()],
+                external_account: None,
+            },
+            key_type: KeyType::P256,
+        }
+        .into(),
         renewal: Policy::default(),
         max_server: None,
         max_trusted: None,

@@ -10,6 +10,7 @@ mod accounts;
 mod again;
 mod delegated;
 mod failing;
+mod fallback;
 mod halting;
 mod house;
 mod issued;

@@ -127,7 +127,8 @@ async fn a_ca_that_wants_an_external_account() {
         router,
         |options| PebbleOptions { external_account: Some(external), ..options },
         |mut settings| {
-            settings.ca.external_account = Some(ExternalAccount { kid: key_id, hmac_key: SecretString::from(hmac_key) });
+            settings.cas.first.ca.external_account =
+                Some(ExternalAccount { kid: key_id, hmac_key: SecretString::from(hmac_key) });
             settings
         },
     )

@@ -24,7 +24,7 @@ struct Trial {
 
 impl Trial {
     async fn of(house: &House) -> Trial {
-        Trial::new(house.ports(&house.store().await), house.settings().ca)
+        Trial::new(house.ports(&house.store().await), house.settings().cas.first.ca)
     }
 
     fn new(ports: Ports, ca: CertificateAuthority) -> Trial {
@@ -101,7 +101,7 @@ async fn caa_forbids_what_the_ca_then_refuses() {
     let house = House::new(Options::default()).await;
     house.sandbox.set_record("example.com", "CAA", &["0 issue \"other.example\""]).unwrap();
     let running = house.start().await;
-    let trial = Trial::new(house.ports(&running.store), house.settings().ca);
+    let trial = Trial::new(house.ports(&running.store), house.settings().cas.first.ca);
     let report = trial.run(&["pbx.example.com"], "pdns", &house.auth()).await;
     let failure = report.failure().expect("a failure");
     assert_eq!((failure.code, failure.evidence.subject.as_deref()), (Code::CaaForbids, Some("pbx.example.com")));
@@ -174,7 +174,7 @@ async fn caa_in_zones_of_bind_and_knot() {
     let house = House::new(Options::default()).await;
     let store = house.store().await;
     let ports = ports(&store, &MovableClock::running(), router.dns_addr());
-    let mut trial = Trial::new(ports, settings(house.sandbox.directory_url(), house.sandbox.tls_root_pem()).ca);
+    let mut trial = Trial::new(ports, settings(house.sandbox.directory_url(), house.sandbox.tls_root_pem()).cas.first.ca);
     let auth = rfc2136(bind.dns_addr(), bind.tsig());
 
     let names = ["pbx.example.test", "*.example.test", "http.example.test", "bound.example.test"];
@@ -205,7 +205,7 @@ async fn a_delegation_is_tried_with_the_provider_that_writes_there() {
     let house = House::new(Options::default()).await;
     let store = house.store().await;
     let ports = ports(&store, &MovableClock::running(), router.dns_addr());
-    let mut trial = Trial::new(ports, house.settings().ca);
+    let mut trial = Trial::new(ports, house.settings().cas.first.ca);
     let report = trial.run(&["pbx.example.test"], "pdns", &pdns(&served)).await;
     assert_eq!(report.failure().unwrap().code, Code::ZoneNotFound);
 
@@ -233,7 +233,7 @@ async fn a_zone_that_nobody_delegates_does_not_hide_the_one_above_it() {
     router.inject(RouterFault::at("old.example.test").qtype(RecordType::SOA).code(ResponseCode::NXDomain));
     let house = House::new(Options::default()).await;
     let store = house.store().await;
-    let trial = Trial::new(ports(&store, &MovableClock::running(), router.dns_addr()), house.settings().ca);
+    let trial = Trial::new(ports(&store, &MovableClock::running(), router.dns_addr()), house.settings().cas.first.ca);
     let preflight = Preflight { authority: None, wait: false, ..trial.preflight() };
     let names = ["pbx.very.old.example.test".parse().unwrap()];
     let report = preflight.run(&names, "pdns", &pdns(&server)).await;
@@ -250,7 +250,7 @@ async fn where_no_zone_is_asked_for_the_probe_shows_whether_the_credentials_work
     let router = DnsRouter::start([("example.test", bind.dns_addr())]).await;
     let house = House::new(Options::default()).await;
     let store = house.store().await;
-    let trial = Trial::new(ports(&store, &MovableClock::running(), router.dns_addr()), house.settings().ca);
+    let trial = Trial::new(ports(&store, &MovableClock::running(), router.dns_addr()), house.settings().cas.first.ca);
     let preflight = Preflight { authority: None, ..trial.preflight() };
     let names = ["a.example.test".parse().unwrap(), "b.example.test".parse().unwrap()];
     let with = |key: &Tsig| [rfc2136(bind.dns_addr(), key), vec![text("Zones", "example.test")]].concat();

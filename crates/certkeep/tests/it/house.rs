@@ -11,7 +11,7 @@ use certkeep_core::material::KeyType;
 use certkeep_core::ports::{CertificateAuthority, Clients, Propagation};
 use certkeep_core::renewal::Policy;
 use certkeep_core::time::{Clock, SystemClock};
-use certkeep_engine::{Engine, Ports, Settings};
+use certkeep_engine::{Choice, Engine, Ports, Settings};
 use certkeep_store::{Options, SqliteStore};
 use certkeep_testkit::clock::MovableClock;
 use http_body_util::BodyExt;
@@ -105,13 +105,16 @@ impl House {
             clock: Arc::new(clock.clone()),
         };
         let settings = Settings {
-            ca: CertificateAuthority {
-                directory: "fake://directory".into(),
-                roots: Vec::new(),
-                contact: Vec::new(),
-                external_account: None,
-            },
-            key_type: KeyType::P256,
+            cas: Choice {
+                ca: CertificateAuthority {
+                    directory: "fake://directory".into(),
+                    roots: Vec::new(),
+                    contact: Vec::new(),
+                    external_account: None,
+                },
+                key_type: KeyType::P256,
+            }
+            .into(),
             renewal: Policy::default(),
             max_server: plan.max_server,
             max_trusted: plan.max_trusted,

@@ -6,7 +6,7 @@ use super::inventory::Version;
 use super::store::StoreError;
 use crate::certificate::CertificateId;
 use crate::failure::Failure;
-use crate::issuance::{AcmeAccount, ChallengeRecord, Fence, Issuance, IssuanceId, Lease, RecordId};
+use crate::issuance::{AcmeAccount, ChallengeRecord, Fence, Issuance, IssuanceId, IssuanceSummary, Lease, RecordId};
 
 /// How an issuance ended.
 #[derive(Clone, Debug)]
@@ -59,6 +59,10 @@ pub trait Issuances: Send + Sync {
 
     /// The last failure of the entry, with its evidence.
     async fn last_failure(&self, id: CertificateId) -> Result<Option<Failure>, StoreError>;
+
+    /// The issuances of an entry, the latest first: the one that runs, and those that are over, of which
+    /// [`KEPT_ISSUANCES`](crate::issuance::KEPT_ISSUANCES) are kept.
+    async fn issuances(&self, id: CertificateId) -> Result<Vec<IssuanceSummary>, StoreError>;
 
     /// Records of finished or deleted issuances that are due for removal.
     async fn due_removals(&self, now: Timestamp, limit: u32) -> Result<Vec<ChallengeRecord>, StoreError>;

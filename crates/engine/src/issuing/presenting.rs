@@ -10,7 +10,7 @@ use futures::future::{join_all, try_join_all};
 
 use super::places::{Found, Places};
 use super::records::parameters;
-use super::{Run, Stopped, refused_order};
+use super::{Run, Stopped, order_facts, refused_order};
 
 /// The longest wait for propagation that a client may ask for: it takes the place of other issuances meanwhile.
 const MAX_PROPAGATION: Duration = Duration::from_secs(3600);
@@ -21,7 +21,8 @@ impl Run {
         let Some(url) = self.order_url() else { return self.start_over().await };
         self.make_key_ahead();
         let account = self.account().await?;
-        let order = self.issuer().order(self.ca(), &account, &url).await?;
+        let reading = self.issuer().order(self.ca(), &account, &url);
+        let order = self.notes.act("read the order", self.ca_host(), reading, order_facts).await?;
         refused_order(&order)?;
         if order.status != OrderStatus::Pending {
             return self.save(Step::Validated).await;
@@ -47,7 +48,9 @@ impl Run {
             if known.iter().any(|record| record.challenge == challenge.url) {
                 continue;
             }
-            let Found { target, zone, hand } = places.find(&authorization.name.challenge_record()).await?;
+            let name = authorization.name.challenge_record();
+            let finding = self.notes.act("find the zone", name.as_str(), places.find(&name), place_facts).await;
+            let Found { target, zone, hand } = finding?;
             new.push(ChallengeRecord {
                 id: None,
                 issuance: self.issuance.id,
@@ -76,7 +79,10 @@ impl Run {
 
     /// `again` says that nobody knows whether an earlier addition came through.
     async fn put_up(&self, provider: &dyn DnsProvider, record: &ChallengeRecord, again: bool) -> Result<(), Stopped> {
-        let mut handle = provider.add(&record.zone, &record.record).await?;
+        let adding = provider.add(&record.zone, &record.record);
+        let about = record.record.name.as_str();
+        let by = |_: &_| vec![format!("By {} in the zone {}.", record.dns_provider, record.zone.name)];
+        let mut handle = self.notes.act("put the record up", about, adding, by).await?;
         if let Some(handle) = handle.as_object_mut().filter(|handle| again && !handle.is_empty()) {
             handle.insert(AGAIN.to_owned(), true.into());
         }
@@ -97,10 +103,11 @@ impl Run {
             }
         }
         let resolver = self.engine.inner.ports.resolver.as_ref();
-        let visible = zones.iter().map(|(zone, propagation, records)| resolver.await_visible(zone, records, *propagation));
-        for sighting in try_join_all(visible).await? {
-            tracing::debug!(issuance = self.issuance.id.0, facts = ?sighting.facts, "the records are visible");
-        }
+        let visible = zones.iter().map(|(zone, propagation, records)| {
+            let seeing = resolver.await_visible(zone, records, *propagation);
+            self.notes.act("wait until every name server shows the records", &zone.name, seeing, |seen| seen.facts.clone())
+        });
+        try_join_all(visible).await?;
         self.save(Step::Propagated).await
     }
 
@@ -117,6 +124,11 @@ impl Run {
         let delegations = self.engine.inner.settings.delegations.iter();
         delegations.map(|other| self.propagation(&other.dns_provider, &other.auth).timeout).fold(own, Duration::max)
     }
+}
+
+/// What a trace tells of where a record has to stand.
+fn place_facts(found: &Found) -> Vec<String> {
+    vec![format!("The record {} stands in the zone {}, written by {}.", found.target, found.zone.name, found.hand.dns_provider)]
 }
 
 /// How long and how often to look: as the client says, and where it says nothing, by these defaults.

@@ -10,7 +10,7 @@ use certkeep_core::provider::Parameters;
 use certkeep_core::renewal::retry_at;
 use futures::future::join_all;
 
-use super::Run;
+use super::{Notes, Run};
 use crate::Engine;
 use crate::draw::draw;
 
@@ -31,7 +31,7 @@ impl Run {
                 return;
             }
         };
-        let all = join_all(records.iter().map(|record| self.engine.remove_record(record)));
+        let all = join_all(records.iter().map(|record| self.engine.remove_record(record, &self.notes)));
         match tokio::time::timeout(REMOVAL_DEADLINE, all).await {
             Ok(noted) => {
                 for error in noted.into_iter().filter_map(Result::err) {
@@ -48,21 +48,22 @@ impl Run {
 }
 
 impl Engine {
-    /// Takes a record down and out of the journal, or remembers to try again.
+    /// Takes a record down and out of the journal, or remembers to try again; notes what came of it.
     ///
     /// # Errors
     /// The store's: the journal does not tell what became of the record.
-    pub(crate) async fn remove_record(&self, record: &ChallengeRecord) -> Result<(), StoreError> {
+    pub(crate) async fn remove_record(&self, record: &ChallengeRecord, notes: &Notes) -> Result<(), StoreError> {
         let Some(id) = record.id else { return Ok(()) };
         if self.store().is_wanted_elsewhere(record).await? {
             return self.store().record_removed(id).await;
         }
-        match self.remove_at_provider(record).await {
+        let name = record.record.name.as_str();
+        match notes.act("take the record down", name, self.remove_at_provider(record), |()| Vec::new()).await {
             Ok(()) => self.store().record_removed(id).await,
             Err(failure) => {
                 let failures = record.failed_removals.saturating_add(1);
                 let again = retry_at(self.now(), failures, failure.not_before, draw());
-                tracing::warn!(name = record.record.name.as_str(), %failure, %again, "challenge record not removed yet");
+                tracing::warn!(name, %failure, %again, "challenge record not removed yet");
                 self.store().removal_failed(id, again).await
             }
         }

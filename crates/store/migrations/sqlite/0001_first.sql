@@ -78,6 +78,9 @@ CREATE TABLE issuances (
     sealed_key BLOB,
     directory TEXT,
     order_url TEXT,
+    -- The CAs that did not issue, and what was seen; JSON.
+    tried TEXT NOT NULL DEFAULT '[]',
+    trace TEXT NOT NULL DEFAULT '{"events":[]}',
     csr BLOB,
     chain BLOB,
     failure TEXT,

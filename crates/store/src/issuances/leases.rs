@@ -25,8 +25,8 @@ pub(crate) const DUE: &str = "SELECT id, names, dns_provider, sealed_auth FROM c
 pub(crate) const LEASE: &str = "UPDATE issuances SET fence = fence + 1, due_at = $2
      WHERE due_at <= $1
        AND id IN (SELECT id FROM issuances WHERE due_at <= $1 ORDER BY due_at, id LIMIT $3)
-     RETURNING id, certificate_id, step, sealed_application, sealed_key, directory, order_url, csr, chain, failure,
-         started_at, fence";
+     RETURNING id, certificate_id, step, sealed_application, sealed_key, directory, order_url, tried, trace, csr, chain,
+         failure, started_at, fence";
 
 fn application(row: &str) -> Place<'_> {
     Place { table: TABLE, column: "sealed_application", row }
@@ -128,6 +128,8 @@ struct IssuanceRow {
     sealed_key: Option<Vec<u8>>,
     directory: Option<String>,
     order_url: Option<String>,
+    tried: String,
+    trace: String,
     csr: Option<Vec<u8>>,
     chain: Option<Vec<u8>>,
     failure: Option<String>,
@@ -143,6 +145,8 @@ from_columns!(IssuanceRow {
     sealed_key,
     directory,
     order_url,
+    tried,
+    trace,
     csr,
     chain,
     failure,
@@ -160,6 +164,8 @@ impl IssuanceRow {
             step: Step::from_word(&self.step).ok_or_else(|| unknown(TABLE, id, "step"))?,
             directory: self.directory,
             order_url: self.order_url,
+            tried: from_json(TABLE, id, &self.tried)?,
+            trace: from_json(TABLE, id, &self.trace)?,
             key: self.sealed_key.map(|sealed| sealer.open_key(key(&row), &sealed)).transpose()?,
             csr: self.csr,
             chain: self
@@ -231,7 +237,8 @@ pub(super) async fn save(store: &SqliteStore, issuance: &Issuance, fence: Fence,
     let failure = issuance.failure.as_ref().map(|failure| to_json(TABLE, id, failure)).transpose()?;
     let done = sqlx::query(
         "UPDATE issuances
-         SET step = $3, directory = $4, order_url = $5, sealed_key = $6, csr = $7, chain = $8, failure = $9, due_at = $10
+         SET step = $3, directory = $4, order_url = $5, sealed_key = $6, csr = $7, chain = $8, failure = $9, due_at = $10,
+             tried = $11, trace = $12
          WHERE id = $1 AND fence = $2 AND due_at IS NOT NULL",
     )
     .bind(id)
@@ -244,6 +251,8 @@ pub(super) async fn save(store: &SqliteStore, issuance: &Issuance, fence: Fence,
     .bind(issuance.chain.as_ref().map(chain_octets))
     .bind(failure)
     .bind(until.as_microsecond())
+    .bind(to_json(TABLE, id, &issuance.tried)?)
+    .bind(to_json(TABLE, id, &issuance.trace)?)
     .execute(&store.0.writer)
     .await
     .map_err(unavailable("save an issuance"))?;

@@ -5,6 +5,7 @@ use certkeep_core::issuance::{Fence, Issuance, Step};
 use certkeep_core::ports::{Outcome, StoreError};
 use jiff::Timestamp;
 
+use super::history::prune;
 use super::leases::{TABLE, held};
 use crate::SqliteStore;
 use crate::certificates::versions::hold;
@@ -23,7 +24,7 @@ pub(super) async fn finish(store: &SqliteStore, issuance: &Issuance, fence: Fenc
     let done = sqlx::query(
         "UPDATE issuances
          SET step = $3, directory = $4, order_url = $5, failure = $6, sealed_key = NULL, csr = NULL, chain = NULL,
-             due_at = NULL
+             due_at = NULL, tried = $7, trace = $8
          WHERE id = $1 AND fence = $2 AND due_at IS NOT NULL",
     )
     .bind(id)
@@ -32,6 +33,8 @@ pub(super) async fn finish(store: &SqliteStore, issuance: &Issuance, fence: Fenc
     .bind(&issuance.directory)
     .bind(&issuance.order_url)
     .bind(&failure)
+    .bind(to_json(TABLE, id, &issuance.tried)?)
+    .bind(to_json(TABLE, id, &issuance.trace)?)
     .execute(&mut *tx)
     .await
     .map_err(&doing)?;
@@ -74,13 +77,7 @@ pub(super) async fn finish(store: &SqliteStore, issuance: &Issuance, fence: Fenc
             hold(&mut tx, store.sealer(), certificate, version).await?;
         }
     }
-    // Of those that are over, the last one stays.
-    sqlx::query("DELETE FROM issuances WHERE certificate_id = $1 AND id <> $2 AND due_at IS NULL")
-        .bind(certificate)
-        .bind(id)
-        .execute(&mut *tx)
-        .await
-        .map_err(&doing)?;
+    prune(&mut tx, certificate).await.map_err(&doing)?;
     tx.commit().await.map_err(&doing)
 }
 

@@ -51,7 +51,7 @@ impl Setting {
         let config = place.config_file().map(|path| Config::read(&path)).transpose()?;
         let settings = config.as_ref().map(Config::engine_settings).transpose()?;
         let resolver = config.as_ref().map(Config::resolver_options).transpose()?.unwrap_or_default();
-        let (ca, delegations) = settings.map(|settings| (settings.ca, settings.delegations)).unzip();
+        let (ca, delegations) = settings.map(|settings| (settings.cas.first.ca, settings.delegations)).unzip();
         let ca = match directory {
             Some(directory) => Some(CertificateAuthority {
                 directory: directory.clone(),
