@@ -34,6 +34,16 @@ pub enum Retry {
     Later,
 }
 
+/// Where an application that names several CAs goes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fallback {
+    /// To the next CA, at once: this one is the reason, and another may not share it.
+    NextCa,
+    /// To no other CA: it would meet the same. What [`Retry`] says holds.
+    SameCa,
+}
+
 /// One entry of the catalogue.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
@@ -45,6 +55,8 @@ pub struct Entry {
     pub turn: Turn,
     /// Whether certkeep tries again.
     pub retry: Retry,
+    /// Whether another CA is tried at once, where the application names several.
+    pub fallback: Fallback,
     /// What happened, one sentence.
     pub what: &'static str,
     /// What to do, one sentence.
@@ -52,21 +64,23 @@ pub struct Entry {
 }
 
 macro_rules! catalogue {
-    ($( $(#[$doc:meta])* $variant:ident = $number:literal $name:literal $turn:ident $retry:ident $what:literal $next:literal; )*) => {
+    ($( $(#[$doc:meta])* $variant:ident = $number:literal $name:literal $turn:ident $retry:ident $fallback:ident $what:literal $next:literal; )*) => {
         /// The number of a catalogue entry.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Code { $( #[doc = $what] $variant, )* }
 
         /// Every entry, in the order of their numbers.
         pub const CATALOGUE: &[(Code, Entry)] = &[ $( (Code::$variant, Entry {
-            number: $number, name: $name, turn: Turn::$turn, retry: Retry::$retry, what: $what, next: $next,
+            number: $number, name: $name, turn: Turn::$turn, retry: Retry::$retry, fallback: Fallback::$fallback,
+            what: $what, next: $next,
         }), )* ];
 
         impl Code {
             /// What the catalogue says of this code.
             pub const fn entry(self) -> Entry {
                 match self { $( Code::$variant => Entry {
-                    number: $number, name: $name, turn: Turn::$turn, retry: Retry::$retry, what: $what, next: $next,
+                    number: $number, name: $name, turn: Turn::$turn, retry: Retry::$retry, fallback: Fallback::$fallback,
+            what: $what, next: $next,
                 }, )* }
             }
         }
@@ -74,112 +88,115 @@ macro_rules! catalogue {
 }
 
 catalogue! {
-    CredentialsRejected = 101 "credentials_rejected" User Final
+    CredentialsRejected = 101 "credentials_rejected" User Final SameCa
         "The DNS provider does not accept the credentials."
         "Make a new key at the DNS provider and enter it here.";
-    CredentialsForbidden = 102 "credentials_forbidden" User Final
+    CredentialsForbidden = 102 "credentials_forbidden" User Final SameCa
         "The DNS provider accepts the credentials but forbids this change."
         "Give the key the right to read the zone and to write TXT records in it.";
-    ProviderRateLimited = 103 "provider_rate_limited" Provider Later
+    ProviderRateLimited = 103 "provider_rate_limited" Provider Later SameCa
         "The DNS provider asks for fewer requests."
         "Nothing: certkeep tries again later.";
-    ProviderParameter = 104 "provider_parameter" User Final
+    ProviderParameter = 104 "provider_parameter" User Final SameCa
         "A parameter of the DNS provider has a value that cannot work."
         "Correct the parameter that the evidence names.";
-    ZoneNotFound = 201 "zone_not_found" User Final
+    ZoneNotFound = 201 "zone_not_found" User Final SameCa
         "The DNS provider's account has no zone for this name."
         "Check the account, or create the zone there; the name servers of the domain must be that provider's.";
-    ZoneElsewhere = 202 "zone_elsewhere" User Final
+    ZoneElsewhere = 202 "zone_elsewhere" User Final SameCa
         "The zone in the provider's account is not the one the world asks: a closer zone is delegated to other servers."
         "Apply with the provider that serves the closer zone, or remove its delegation.";
-    DelegationLoop = 203 "delegation_loop" User Final
+    DelegationLoop = 203 "delegation_loop" User Final SameCa
         "The CNAME records of the challenge name run in a circle or are too many."
         "Correct the CNAME at _acme-challenge; at most 10 are followed.";
-    NameServersUnknown = 204 "name_servers_unknown" User Later
+    NameServersUnknown = 204 "name_servers_unknown" User Later SameCa
         "No name servers could be found for the zone of this name."
         "Check that the domain is registered and delegated; certkeep tries again later.";
-    DelegationMissing = 205 "delegation_missing" User Later
+    DelegationMissing = 205 "delegation_missing" User Later SameCa
         "The challenge name has no CNAME to the place where this provider writes."
         "Put the CNAME that the evidence names into the DNS of the domain; certkeep tries again later.";
-    RecordRefused = 301 "record_refused" Provider Final
+    RecordRefused = 301 "record_refused" Provider Final SameCa
         "The DNS provider refuses the TXT record."
         "Read the provider's own message in the evidence.";
-    RecordNotVisible = 302 "record_not_visible" Provider Later
+    RecordNotVisible = 302 "record_not_visible" Provider Later SameCa
         "The TXT record was written but not every name server of the zone shows it."
         "Raise PropagationTimeout if the provider is slow; certkeep tries again later.";
-    CaaForbids = 401 "caa_forbids" User Final
+    CaaForbids = 401 "caa_forbids" User Final NextCa
         "A CAA record of the domain forbids this CA to issue."
         "Add the CA to the domain's CAA records, or choose another CA.";
-    NameRefused = 402 "name_refused" Ca Final
+    NameRefused = 402 "name_refused" Ca Final NextCa
         "The CA does not issue for this name."
         "Apply for another name, or at another CA.";
-    AccountRefused = 403 "account_refused" User Later
+    AccountRefused = 403 "account_refused" User Later NextCa
         "The CA refuses our account."
         "Check [acme] contact, and the CA's terms of service.";
-    AccountBindingRequired = 404 "account_binding_required" User Later
+    AccountBindingRequired = 404 "account_binding_required" User Later NextCa
         "The CA wants an external account binding."
         "Get a key id and an HMAC key from the CA and enter them as [acme] eab_kid and eab_hmac_key.";
-    AccountBindingRejected = 405 "account_binding_rejected" User Later
+    AccountBindingRejected = 405 "account_binding_rejected" User Later NextCa
         "The CA does not accept the external account binding."
         "Get a new key id and HMAC key from the CA.";
-    CaRateLimited = 501 "ca_rate_limited" Ca Later
+    CaRateLimited = 501 "ca_rate_limited" Ca Later NextCa
         "The CA's limit is reached."
         "Nothing: certkeep tries again when the CA allows it.";
-    OrderInvalid = 601 "order_invalid" Ca Later
+    CaLimitAhead = 502 "ca_limit_ahead" Ca Later NextCa
+        "The CA would surely refuse: by what certkeep has counted, its limit is used up."
+        "Nothing: certkeep tries again at the instant named in the evidence; whoever knows better may override it once.";
+    OrderInvalid = 601 "order_invalid" Ca Later NextCa
         "The CA gave the order up."
         "Nothing: certkeep places a new order later.";
-    ValidationFailed = 602 "validation_failed" User Later
+    ValidationFailed = 602 "validation_failed" User Later SameCa
         "The CA looked for the TXT record and found none, or another value."
         "Check that the name servers the world asks are those of the provider named here.";
-    ValidationDns = 603 "validation_dns" User Later
+    ValidationDns = 603 "validation_dns" User Later SameCa
         "The CA could not resolve the challenge name."
         "Check the domain's delegation and its DNSSEC.";
-    ChallengeNotOffered = 604 "challenge_not_offered" Ca Final
+    ChallengeNotOffered = 604 "challenge_not_offered" Ca Final NextCa
         "The CA offers no DNS-01 challenge for this name."
         "Choose another CA.";
-    ValidationTimeout = 605 "validation_timeout" Ca Later
+    ValidationTimeout = 605 "validation_timeout" Ca Later NextCa
         "The CA did not finish its validation in time."
         "Nothing: certkeep tries again later.";
-    CaProtocol = 606 "ca_protocol" Ca Later
+    CaProtocol = 606 "ca_protocol" Ca Later NextCa
         "The CA's answer is not what the protocol allows."
         "Check that [acme] directory is the address of an ACME directory.";
-    CsrRefused = 701 "csr_refused" Ca Later
+    CsrRefused = 701 "csr_refused" Ca Later NextCa
         "The CA refuses the certificate request."
         "Choose another key type in [acme] key_type.";
-    CertificateNames = 702 "certificate_names" Ca Later
+    CertificateNames = 702 "certificate_names" Ca Later NextCa
         "The certificate that was issued does not bear the names asked for."
         "Nothing: it was not stored; certkeep tries again later.";
-    CertificateKey = 703 "certificate_key" Ca Later
+    CertificateKey = 703 "certificate_key" Ca Later NextCa
         "The certificate that was issued does not belong to our key."
         "Nothing: it was not stored; certkeep tries again later.";
-    CertificateChain = 704 "certificate_chain" Ca Later
+    CertificateChain = 704 "certificate_chain" Ca Later NextCa
         "The chain that was issued is broken, or not valid now."
         "Nothing: it was not stored; certkeep tries again later. Check the clock of this machine.";
-    CaUnreachable = 801 "ca_unreachable" Network Later
+    CaUnreachable = 801 "ca_unreachable" Network Later NextCa
         "The CA cannot be reached."
         "Check the network and [acme] directory; certkeep tries again later.";
-    CaUntrusted = 802 "ca_untrusted" User Later
+    CaUntrusted = 802 "ca_untrusted" User Later NextCa
         "The certificate of the CA's own address is not trusted."
         "Add the private CA's root to [acme] roots.";
-    CaError = 803 "ca_error" Ca Later
+    CaError = 803 "ca_error" Ca Later NextCa
         "The CA answers with a fault of its own."
         "Nothing: certkeep tries again later.";
-    ProviderUnreachable = 804 "provider_unreachable" Network Later
+    ProviderUnreachable = 804 "provider_unreachable" Network Later SameCa
         "The DNS provider cannot be reached."
         "Check the network and the address among the provider's parameters; certkeep tries again later.";
-    ProviderError = 805 "provider_error" Provider Later
+    ProviderError = 805 "provider_error" Provider Later SameCa
         "The DNS provider answers with a fault of its own."
         "Nothing: certkeep tries again later.";
-    ProviderUnreadable = 806 "provider_unreadable" Provider Later
+    ProviderUnreadable = 806 "provider_unreadable" Provider Later SameCa
         "The DNS provider's answer cannot be read."
         "Check the address among the provider's parameters; certkeep tries again later.";
-    ResolversUnreachable = 807 "resolvers_unreachable" Network Later
+    ResolversUnreachable = 807 "resolvers_unreachable" Network Later SameCa
         "The DNS resolvers do not answer."
         "Check the network and [dns] resolvers; certkeep tries again later.";
-    Internal = 901 "internal" Certkeep Later
+    Internal = 901 "internal" Certkeep Later SameCa
         "certkeep met a fault of its own."
         "Read the log and report it; certkeep tries again later.";
-    StepTimeout = 902 "step_timeout" Certkeep Later
+    StepTimeout = 902 "step_timeout" Certkeep Later SameCa
         "A step took longer than it may."
         "Nothing: certkeep tries again later.";
 }
@@ -300,6 +317,11 @@ impl Failure {
     /// Whether certkeep tries again without a human.
     pub fn is_retried(&self) -> bool {
         self.code.entry().retry == Retry::Later
+    }
+
+    /// Whether the next CA is tried at once, where the application names several.
+    pub fn moves_on(&self) -> bool {
+        self.code.entry().fallback == Fallback::NextCa
     }
 }
 

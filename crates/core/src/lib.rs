@@ -12,6 +12,7 @@ pub mod caa;
 pub mod certificate;
 pub mod client;
 pub mod failure;
+pub mod fallback;
 pub mod issuance;
 pub mod material;
 pub mod name;

@@ -1,7 +1,7 @@
 //! `certkeep explain`: the catalogue of failures, for people.
 use std::fmt::Write;
 
-use certkeep_core::failure::{CATALOGUE, Code, Entry, Retry, Turn};
+use certkeep_core::failure::{CATALOGUE, Code, Entry, Fallback, Retry, Turn};
 use clap::Args;
 
 use super::CommandError;
@@ -43,6 +43,13 @@ fn one(entry: &Entry) -> String {
         Retry::Final => "no, not before something was changed",
         Retry::Later => "yes, by itself",
     };
+    let elsewhere = match entry.fallback {
+        Fallback::NextCa => "yes, at once, where the application names several",
+        Fallback::SameCa => "no, it would meet the same",
+    };
     let Entry { number, name, what, next, .. } = entry;
-    format!("{number} {name}\n\nWhat happened  {what}\nWhose turn     {turn}\nWhat to do     {next}\nTried again    {again}\n")
+    format!(
+        "{number} {name}\n\nWhat happened  {what}\nWhose turn     {turn}\nWhat to do     {next}\nTried again    {again}\n\
+         At another CA  {elsewhere}\n"
+    )
 }

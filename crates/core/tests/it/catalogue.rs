@@ -1,7 +1,7 @@
 use std::fmt::Write as _;
 use std::fs;
 
-use certkeep_core::failure::{CATALOGUE, Retry, Turn};
+use certkeep_core::failure::{CATALOGUE, Fallback, Retry, Turn};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/failures.md");
 
@@ -25,7 +25,8 @@ fn the_document_says_what_the_catalogue_says() {
     let mut text = String::from(
         "# What can go wrong with an application\n\n\
          Made from `crates/core/src/failure.rs`. The number is `apply_tip_code` of the API; `certkeep explain NUMBER` prints an entry, and a\n\
-         failed application keeps it with the evidence. Numbers are never reused.\n",
+         failed application keeps it with the evidence. Numbers are never reused. Where an application names several CAs, some failures lead to the\n\
+         next one at once; with the others it stays with the same CA, for another would meet the same.\n",
     );
     let mut family = 0;
     for (_, entry) in CATALOGUE {
@@ -33,7 +34,7 @@ fn the_document_says_what_the_catalogue_says() {
         if number != family {
             family = number;
             let _ = write!(text, "\n## {family}xx {}\n", FAMILIES[family - 1]);
-            text += "\n| | | what happened | whose turn | what to do | tried again |\n|---|---|---|---|---|---|\n";
+            text += "\n| | | what happened | whose turn | what to do | tried again | next CA |\n|---|---|---|---|---|---|---|\n";
         }
         let turn = match entry.turn {
             Turn::Ca => "the CA",
@@ -46,7 +47,15 @@ fn the_document_says_what_the_catalogue_says() {
             Retry::Final => "no",
             Retry::Later => "yes",
         };
-        let _ = writeln!(text, "| {} | `{}` | {} | {turn} | {} | {again} |", entry.number, entry.name, entry.what, entry.next);
+        let elsewhere = match entry.fallback {
+            Fallback::NextCa => "yes",
+            Fallback::SameCa => "no",
+        };
+        let _ = writeln!(
+            text,
+            "| {} | `{}` | {} | {turn} | {} | {again} | {elsewhere} |",
+            entry.number, entry.name, entry.what, entry.next
+        );
     }
     if std::env::var_os(WRITE).is_some() {
         fs::write(FILE, &text).unwrap();
