@@ -8,12 +8,14 @@
 //! be), [`renewal`] (when it is replaced), [`caa`] (who may issue), [`failure`] (what can go wrong, in numbers), and
 //! [`ports`] (what the engine asks of its adapters).
 pub mod application;
+pub mod authority;
 pub mod caa;
 pub mod certificate;
 pub mod client;
 pub mod failure;
 pub mod fallback;
 pub mod issuance;
+pub mod ledger;
 pub mod material;
 pub mod name;
 pub mod ports;
