@@ -21,4 +21,5 @@ pub mod name;
 pub mod ports;
 pub mod provider;
 pub mod renewal;
+pub mod schedule;
 pub mod time;
