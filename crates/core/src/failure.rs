@@ -139,7 +139,7 @@ catalogue! {
     CaRateLimited = 501 "ca_rate_limited" Ca Later NextCa
         "The CA's limit is reached."
         "Nothing: certkeep tries again when the CA allows it.";
-    CaLimitAhead = 502 "ca_limit_ahead" Certkeep Later NextCa
+    CaLimitAhead = 502 "ca_limit_ahead" Ca Later NextCa
         "The CA would surely refuse: by what certkeep has counted, its limit is used up."
         "Nothing: certkeep tries again at the instant named in the evidence; whoever knows better may override it once.";
     OrderInvalid = 601 "order_invalid" Ca Later NextCa

@@ -1,8 +1,7 @@
 //! Which CA an issuance asks next, and what is told when none of them issued.
 //!
 //! CAs are asked in the operator's order. Whether a failure is the CA's alone, so that another may still issue, is told by
-//! the catalogue ([`crate::failure::Entry::fallback`]).
-use jiff::Timestamp;
+//! the catalogue ([`Failure::moves_on`]).
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
@@ -21,19 +20,18 @@ pub fn next<'a>(directories: impl IntoIterator<Item = &'a str>, tried: &[Tried])
     directories.into_iter().find(|directory| tried.iter().all(|tried| tried.directory != *directory))
 }
 
-/// What an issuance ends with after `last`, which no further CA could mend: a failure that goes away by itself before one
-/// that needs a human, then the last one. The others are among its facts. It is tried again as soon as any of the CAs
-/// allows it.
+/// What an issuance ends with after `last`, which no further CA could mend. Where any CA would meet the last failure, it
+/// is the one told, and says alone when to try again. Otherwise it is the last that is tried again without a human, if
+/// there is one, and it is tried again as soon as any of the CAs allows it. The others are among its facts.
 pub fn outcome(tried: &[Tried], last: Failure) -> Failure {
-    let waits: Vec<Option<Timestamp>> = tried
-        .iter()
-        .map(|tried| &tried.failure)
-        .chain([&last])
-        .filter(|failure| failure.is_retried())
-        .map(|f| f.not_before)
-        .collect();
-    let told = if last.is_retried() { None } else { tried.iter().rposition(|tried| tried.failure.is_retried()) };
+    let told =
+        if last.moves_on() && !last.is_retried() { tried.iter().rposition(|tried| tried.failure.is_retried()) } else { None };
     let mut outcome = told.and_then(|place| tried.get(place)).map_or(&last, |tried| &tried.failure).clone();
+    if last.moves_on() {
+        let retried = tried.iter().map(|tried| &tried.failure).chain([&last]).filter(|failure| failure.is_retried());
+        // One that names no instant may be asked whenever the table of retries says.
+        outcome.not_before = retried.map(|failure| failure.not_before).min().flatten();
+    }
     let others = tried.iter().enumerate().filter(|(place, _)| Some(*place) != told).map(|(_, tried)| tried);
     for Tried { directory, failure } in others {
         outcome = outcome.fact(format!("Asked before at {}: {}.", host(directory), summary(failure)));
@@ -41,7 +39,6 @@ pub fn outcome(tried: &[Tried], last: Failure) -> Failure {
     if told.is_some() {
         outcome = outcome.fact(format!("Asked last: {}.", summary(&last)));
     }
-    outcome.not_before = waits.into_iter().min().flatten();
     outcome
 }
 
@@ -57,6 +54,8 @@ pub fn host(directory: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
     use crate::failure::Code;
 
@@ -99,5 +98,12 @@ mod tests {
         let outcome = outcome(&before, Failure::new(Code::NameRefused, "new order"));
         assert_eq!((outcome.code, outcome.not_before), (Code::CaRateLimited, at(500)));
         assert_eq!(outcome.evidence.facts, ["Asked last: 402 name_refused."]);
+    }
+
+    #[test]
+    fn what_every_ca_would_meet_is_told_alone() {
+        let before = [tried("https://a.example/", Failure::new(Code::CaRateLimited, "new order").not_before(at(500)))];
+        let outcome = outcome(&before, Failure::new(Code::CredentialsRejected, "find zone"));
+        assert_eq!((outcome.code, outcome.is_retried(), outcome.not_before), (Code::CredentialsRejected, false, None));
     }
 }

@@ -8,16 +8,19 @@
 //! be), [`fallback`] (at which CA), [`renewal`] (when it is replaced), [`trace`] (what was seen), [`caa`] (who may issue), [`failure`] (what can go wrong, in numbers), and
 //! [`ports`] (what the engine asks of its adapters).
 pub mod application;
+pub mod authority;
 pub mod caa;
 pub mod certificate;
 pub mod client;
 pub mod failure;
 pub mod fallback;
 pub mod issuance;
+pub mod ledger;
 pub mod material;
 pub mod name;
 pub mod ports;
 pub mod provider;
 pub mod renewal;
+pub mod schedule;
 pub mod time;
 pub mod trace;

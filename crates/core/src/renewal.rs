@@ -78,10 +78,34 @@ pub fn retry_at(now: Timestamp, failures: u32, not_before: Option<Timestamp>, dr
     off_the_hour(not_before.map_or(at, |earliest| at.max(earliest.min(latest))), draw)
 }
 
+/// The same for an entry that holds a certificate: it is tried again before a sixth of the time that is left to it has
+/// passed, so that a CA that comes back in between is not missed. Not more often than hourly for that, and not before
+/// what the other side asked for.
+pub fn retry_in_time(now: Timestamp, failures: u32, not_before: Option<Timestamp>, not_after: Timestamp, draw: f64) -> Timestamp {
+    let left = not_after.duration_since(now).max(SignedDuration::ZERO);
+    let longest = (left / 6).max(SignedDuration::from_hours(1));
+    let in_time = now.saturating_add(longest.mul_f64(1.0 - draw.clamp(0.0, 1.0) / 10.0)).unwrap_or(now);
+    let at = retry_at(now, failures, not_before, draw);
+    if retry_at(now, failures, None, draw) <= in_time {
+        return at;
+    }
+    let latest = now.saturating_add(LONGEST_WAIT).unwrap_or(now);
+    off_the_hour(not_before.map_or(in_time, |earliest| in_time.max(earliest.min(latest))), draw)
+}
+
+/// How long everybody's timers ring, from each full hour on.
+const RUSH: i64 = 120;
+
+/// The end of the rush, if the instant is in the first two minutes of an hour.
+pub(crate) fn in_the_rush(at: Timestamp) -> Option<Timestamp> {
+    let into_the_hour = at.as_second().rem_euclid(3600);
+    let end = Timestamp::from_second(at.as_second().saturating_add(RUSH - into_the_hour));
+    if into_the_hour < RUSH { end.ok() } else { None }
+}
+
 /// An instant in the first two minutes of an hour, when everybody's timers ring, moved one to six minutes on.
 fn off_the_hour(at: Timestamp, draw: f64) -> Timestamp {
-    const HOUR: i64 = 3600;
-    if at.as_second().rem_euclid(HOUR) >= 120 {
+    if in_the_rush(at).is_none() {
         return at;
     }
     let shift = SignedDuration::from_secs(120).saturating_add(SignedDuration::from_secs(240).mul_f64(draw.clamp(0.0, 1.0)));
@@ -132,6 +156,26 @@ mod tests {
             prop_assert!(waited >= table);
             prop_assert!(waited <= table + table.mul_f64(0.1) + SignedDuration::from_mins(6));
             prop_assert!(again.as_second() % 3600 >= 120);
+        }
+
+        #[test]
+        fn what_is_left_of_a_life_allows_six_attempts_or_one_an_hour(
+            now in 0i64..4_000_000_000, failures in 1u32..20, left in 0i64..40_000_000, draw in 0.0f64..1.0,
+        ) {
+            let again = retry_in_time(at(now), failures, None, at(now + left), draw);
+            let waited = again.duration_since(at(now));
+            prop_assert!(waited <= SignedDuration::from_secs((left / 6).max(3_600) + 360));
+            prop_assert!(again <= retry_at(at(now), failures, None, draw) + SignedDuration::from_mins(6));
+            prop_assert!(waited >= SignedDuration::from_mins(1) && again.as_second() % 3600 >= 120);
+        }
+
+        #[test]
+        fn the_other_side_is_heeded_though_time_is_short(
+            now in 0i64..4_000_000_000, ask in 0i64..1_000_000, left in 0i64..1_000_000, draw in 0.0f64..1.0,
+        ) {
+            let earliest = at(now + ask);
+            let again = retry_in_time(at(now), 9, Some(earliest), at(now + left), draw);
+            prop_assert!(again >= earliest.min(at(now) + LONGEST_WAIT));
         }
 
         #[test]

@@ -49,6 +49,7 @@ fn one(entry: &Entry) -> String {
     };
     let Entry { number, name, what, next, .. } = entry;
     format!(
-        "{number} {name}\n\nWhat happened  {what}\nWhose turn     {turn}\nWhat to do     {next}\nTried again    {again}\nAt the next CA {elsewhere}\n"
+        "{number} {name}\n\nWhat happened  {what}\nWhose turn     {turn}\nWhat to do     {next}\nTried again    {again}\n\
+         At another CA  {elsewhere}\n"
     )
 }

@@ -9,6 +9,8 @@ mod catalogue;
 mod fixture;
 mod forms;
 mod hostile;
+mod ledger;
+mod model_ca;
 mod openssl;
 mod order;
 mod refusals;

@@ -1,5 +1,5 @@
 //! At which CA an issuance applies, as which account, and when it moves on to the next.
-use certkeep_core::failure::{Code, Failure, Fallback};
+use certkeep_core::failure::{Code, Failure};
 use certkeep_core::fallback::{self, Tried};
 use certkeep_core::issuance::AcmeAccount;
 use certkeep_core::ports::{CertificateAuthority, Issuer, StoreError};
@@ -80,7 +80,7 @@ impl Run {
         let here = Tried { directory: self.ca().directory.clone(), failure: failure.clone() };
         let tried: Vec<Tried> = self.issuance.tried.iter().cloned().chain([here]).collect();
         let Some(next) = fallback::next(directories(&self.engine.inner.settings.cas), &tried) else { return Ok(false) };
-        if failure.code.entry().fallback == Fallback::SameCa {
+        if !failure.moves_on() {
             return Ok(false);
         }
         tracing::warn!(issuance = self.issuance.id.0, next = fallback::host(next), %failure, "moving on to the next CA");
