@@ -52,6 +52,17 @@ pub struct Choice {
     pub ca: CertificateAuthority,
     /// The keys of the versions it issues.
     pub key_type: KeyType,
+    /// The certificate profile to ask for; the CA's own choice if absent.
+    pub profile: Option<String>,
+    /// The common name of the root that the chain should lead to, where the CA offers several chains.
+    pub preferred_chain: Option<String>,
+}
+
+impl Choice {
+    /// A CA that is left to choose whatever it offers.
+    pub fn of(ca: CertificateAuthority, key_type: KeyType) -> Choice {
+        Choice { ca, key_type, profile: None, preferred_chain: None }
+    }
 }
 
 /// The CAs in the order in which they are asked.

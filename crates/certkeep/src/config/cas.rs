@@ -1,6 +1,8 @@
 //! `[acme]` and its `[[acme.fallback]]`: the CAs, in the order in which they are asked.
+use std::ops::Range;
 use std::path::PathBuf;
 
+use certkeep_core::authority::{self, Authority};
 use certkeep_core::material::KeyType;
 use certkeep_core::ports::{CertificateAuthority, ExternalAccount};
 use certkeep_engine::{Cas, Choice};
@@ -12,11 +14,11 @@ use super::values::{self, Contact, Directory};
 use super::{Config, ConfigError};
 
 /// `[acme]`: the CA that certificates are applied for at, and those that are asked when it cannot issue.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Acme {
     /// Its directory (RFC 8555 §7.1.1).
-    directory: Directory,
+    directory: Spanned<Directory>,
     /// Contact URLs (RFC 8555 §7.3).
     contact: Vec<Contact>,
     /// Files with further roots to trust for the directory's own HTTPS, PEM.
@@ -30,8 +32,29 @@ pub struct Acme {
     eab_hmac_key_file: Option<Spanned<PathBuf>>,
     /// The keys of new versions.
     key_type: KeyType,
+    /// The profile to ask for; the CA's own choice if absent.
+    profile: Option<String>,
+    /// The common name of the root that the chain should lead to, where the CA offers several chains.
+    preferred_chain: Option<String>,
     /// Asked in this order when those before could not issue for reasons of their own.
     fallback: Vec<Fallback>,
+}
+
+impl Default for Acme {
+    fn default() -> Self {
+        Acme {
+            directory: Spanned::new(0..0, Directory::default()),
+            contact: Vec::new(),
+            roots: Vec::new(),
+            eab_kid: None,
+            eab_hmac_key: None,
+            eab_hmac_key_file: None,
+            key_type: KeyType::default(),
+            profile: None,
+            preferred_chain: None,
+            fallback: Vec::new(),
+        }
+    }
 }
 
 /// `[[acme.fallback]]`: a further CA.
@@ -54,6 +77,10 @@ struct Fallback {
     eab_hmac_key_file: Option<Spanned<PathBuf>>,
     /// As in `[acme]`, whose key type it is if absent.
     key_type: Option<KeyType>,
+    /// As in `[acme]`.
+    profile: Option<String>,
+    /// As in `[acme]`.
+    preferred_chain: Option<String>,
 }
 
 /// An external account as the file says it.
@@ -68,8 +95,9 @@ impl Config {
         let acme = &self.acme;
         let binding =
             Binding { kid: acme.eab_kid.as_ref(), key: acme.eab_hmac_key.as_ref(), key_file: acme.eab_hmac_key_file.as_ref() };
-        let first = self.choice(&acme.directory, &acme.contact, &acme.roots, binding, acme.key_type)?;
-        let mut cas = Cas::from(first);
+        let first = self.ca(acme.directory.get_ref(), acme.directory.span(), &acme.contact, &acme.roots, binding)?;
+        let (profile, preferred_chain) = (acme.profile.clone(), acme.preferred_chain.clone());
+        let mut cas = Cas::from(Choice { ca: first, key_type: acme.key_type, profile, preferred_chain });
         for further in &acme.fallback {
             let binding = Binding {
                 kid: further.eab_kid.as_ref(),
@@ -81,27 +109,36 @@ impl Config {
                 return Err(self.source.problem(further.directory.span(), "this CA is in the list already"));
             }
             let contact = further.contact.as_ref().unwrap_or(&acme.contact);
+            let ca = self.ca(directory, further.directory.span(), contact, &further.roots, binding)?;
             let key_type = further.key_type.unwrap_or(acme.key_type);
-            cas.further.push(self.choice(directory, contact, &further.roots, binding, key_type)?);
+            let (profile, preferred_chain) = (further.profile.clone(), further.preferred_chain.clone());
+            cas.further.push(Choice { ca, key_type, profile, preferred_chain });
         }
         Ok(cas)
     }
 
-    fn choice(
+    fn ca(
         &self,
         directory: &Directory,
+        span: Range<usize>,
         contact: &[Contact],
         roots: &[Spanned<PathBuf>],
         binding: Binding<'_>,
-        key_type: KeyType,
-    ) -> Result<Choice, ConfigError> {
-        let ca = CertificateAuthority {
+    ) -> Result<CertificateAuthority, ConfigError> {
+        let external_account = self.external_account(binding)?;
+        if external_account.is_none()
+            && let Some(known) = Authority::by_directory(&directory.0)
+            && known.binding == authority::Binding::Required
+        {
+            let wants = format!("{} also needs eab_kid and eab_hmac_key, which it gives to its customers", known.name);
+            return Err(self.source.problem(span, wants));
+        }
+        Ok(CertificateAuthority {
             directory: directory.0.clone(),
             roots: roots.iter().map(|path| self.root(path)).collect::<Result<_, _>>()?,
             contact: contact.iter().map(|contact| contact.0.clone()).collect(),
-            external_account: self.external_account(binding)?,
-        };
-        Ok(Choice { ca, key_type })
+            external_account,
+        })
     }
 
     fn external_account(&self, binding: Binding<'_>) -> Result<Option<ExternalAccount>, ConfigError> {

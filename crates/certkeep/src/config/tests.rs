@@ -219,3 +219,25 @@ fn a_ca_stands_in_the_list_once() {
     let refusal = parse(text).unwrap().engine_settings().unwrap_err().to_string();
     assert!(refusal.contains("line 2") && refusal.ends_with("this CA is in the list already"), "{refusal}");
 }
+
+#[test]
+fn public_cas_go_by_a_word_and_some_want_an_account_with_them_first() {
+    let cas =
+        parse("[acme]\ndirectory = \"letsencrypt-staging\"\nprofile = \"shortlived\"\n").unwrap().engine_settings().unwrap().cas;
+    assert_eq!(cas.first.ca.directory, "https://acme-staging-v02.api.letsencrypt.org/directory");
+    assert_eq!(cas.first.profile.as_deref(), Some("shortlived"));
+    let bound = "[[acme.fallback]]\ndirectory = \"zerossl\"\neab_kid = \"kid\"\neab_hmac_key = \"c2VjcmV0\"\n";
+    assert_eq!(parse(bound).unwrap().engine_settings().unwrap().cas.further[0].ca.directory, "https://acme.zerossl.com/v2/DV90");
+    for unbound in ["[acme]\ndirectory = \"zerossl\"\n", "[[acme.fallback]]\ndirectory = \"https://acme.zerossl.com/v2/DV90\"\n"]
+    {
+        let refusal = parse(unbound).unwrap().engine_settings().unwrap_err().to_string();
+        assert!(refusal.contains("line 2") && refusal.contains("ZeroSSL also needs eab_kid and eab_hmac_key"), "{refusal}");
+    }
+}
+
+#[test]
+fn the_sample_names_every_public_ca() {
+    for known in certkeep_core::authority::AUTHORITIES {
+        assert!(sample().contains(known.word), "{}", known.word);
+    }
+}

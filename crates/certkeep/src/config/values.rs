@@ -3,6 +3,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use certkeep_core::application::AuthValue;
+use certkeep_core::authority::Authority;
 use certkeep_core::name::DnsName;
 use secrecy::SecretString;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
@@ -14,7 +15,7 @@ use super::LETS_ENCRYPT;
 /// Where DNS servers answer when no port is named.
 const DNS_PORT: u16 = 53;
 
-/// The URL of an ACME directory: HTTPS, or HTTP on loopback.
+/// The URL of an ACME directory: HTTPS, or HTTP on loopback. Read also from the word for a public CA.
 #[derive(Clone, Debug)]
 pub(super) struct Directory(pub(super) String);
 
@@ -26,7 +27,10 @@ impl Default for Directory {
 
 impl<'de> Deserialize<'de> for Directory {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        text(deserializer, "the HTTPS address of an ACME directory", |text| is_secure(text).then(|| Directory(text.to_owned())))
+        text(deserializer, "the HTTPS address of an ACME directory, or the word for a public CA: \"letsencrypt\"", |text| {
+            let known = Authority::by_word(text).map(|known| known.directory);
+            known.or_else(|| is_secure(text).then_some(text)).map(|url| Directory(url.to_owned()))
+        })
     }
 }
 

@@ -43,15 +43,15 @@ fn plan(listen: SocketAddr, folder: &TempDir, sandbox: &Sandbox) -> Plan {
     Plan {
         store: certkeep_store::Options { folder: folder.path().join("data"), key_file: None },
         settings: Settings {
-            cas: Choice {
-                ca: CertificateAuthority {
+            cas: Choice::of(
+                CertificateAuthority {
                     directory: sandbox.directory_url().to_owned(),
                     roots: vec![sandbox.tls_root_pem().to_owned()],
                     contact: Vec::new(),
                     external_account: None,
                 },
-                key_type: KeyType::default(),
-            }
+                KeyType::default(),
+            )
             .into(),
             renewal: Policy::default(),
             max_server: None,

@@ -102,15 +102,15 @@ pub(crate) fn ports(store: &SqliteStore, clock: &MovableClock, dns: SocketAddr) 
 /// What an operator of a private CA would configure.
 pub(crate) fn settings(directory: &str, root_pem: &str) -> Settings {
     Settings {
-        cas: Choice {
-            ca: CertificateAuthority {
+        cas: Choice::of(
+            CertificateAuthority {
                 directory: directory.to_owned(),
                 roots: vec![root_pem.to_owned()],
                 contact: vec!["mailto:pbx@example.com".to_owned()],
                 external_account: None,
             },
-            key_type: KeyType::P256,
-        }
+            KeyType::P256,
+        )
         .into(),
         renewal: Policy::default(),
         max_server: None,

@@ -105,15 +105,15 @@ impl House {
             clock: Arc::new(clock.clone()),
         };
         let settings = Settings {
-            cas: Choice {
-                ca: CertificateAuthority {
+            cas: Choice::of(
+                CertificateAuthority {
                     directory: "fake://directory".into(),
                     roots: Vec::new(),
                     contact: Vec::new(),
                     external_account: None,
                 },
-                key_type: KeyType::P256,
-            }
+                KeyType::P256,
+            )
             .into(),
             renewal: Policy::default(),
             max_server: plan.max_server,
