@@ -6,13 +6,13 @@ use certkeep_core::certificate::Held;
 use certkeep_core::material::{Chain, PrivateKey};
 use certkeep_core::ports::{Certificates, NewCertificate, NewServer, Version};
 use certkeep_core::renewal::Validity;
-use certkeep_store::{Options, SqliteStore};
+use certkeep_store::{Options, SqlStore};
 use jiff::{SignedDuration, Timestamp};
 
 /// Adds `count` server certificates, none of them due.
 pub(crate) async fn fill(folder: &Path, count: usize) {
     let options = Options { folder: folder.to_owned(), key_file: None };
-    let store = SqliteStore::open_exclusive(&options).await.expect("the data folder opens");
+    let store = SqlStore::open_exclusive(&options).await.expect("the data folder opens");
     let key = rcgen::KeyPair::generate().expect("a key");
     let certificate = rcgen::CertificateParams::new(vec!["pbx.example.com".to_owned()]).expect("a name");
     let certificate = certificate.self_signed(&key).expect("a certificate");

@@ -18,7 +18,7 @@ use certkeep_core::time::{Clock, SystemClock};
 use certkeep_dns::registry::{Registry, RegistryOptions};
 use certkeep_dns::resolver::{DnsResolver, InvalidOptions, ResolverOptions};
 use certkeep_engine::{Engine, Ports, Settings, UseCaseError};
-use certkeep_store::{OpenError, Options, SqliteStore};
+use certkeep_store::{OpenError, Options, SqlStore};
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -151,7 +151,7 @@ pub struct Service {
     pub http: Option<SocketAddr>,
     parts: JoinSet<Result<Part, ServeError>>,
     shutdown: watch::Sender<bool>,
-    store: SqliteStore,
+    store: SqlStore,
 }
 
 impl Service {
@@ -161,7 +161,7 @@ impl Service {
     /// See [`ServeError`]; nothing runs then.
     pub async fn start(plan: Plan) -> Result<Service, ServeError> {
         // First of all: what another service holds is not to be touched.
-        let store = SqliteStore::open_exclusive(&plan.store).await?;
+        let store = SqlStore::open_exclusive(&plan.store).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let listener = bind::listen(plan.listen).await?;
         let https = bind::address(&listener, plan.listen)?;

@@ -15,14 +15,15 @@ use sqlx::AssertSqlSafe;
 use row::{CertificateRow, select_certificates};
 use versions::VersionRow;
 
-use crate::SqliteStore;
+use crate::SqlStore;
+use crate::again::repeated;
 use crate::error::unavailable;
 
 /// Entries read by one statement of [`Certificates::certificates`].
 const BATCH: usize = 64;
 
 #[async_trait]
-impl Certificates for SqliteStore {
+impl Certificates for SqlStore {
     async fn certificate(&self, id: CertificateId) -> Result<Option<Certificate>, StoreError> {
         let row: Option<CertificateRow> = sqlx::query_as(select_certificates!("WHERE id = $1"))
             .bind(id.0)
@@ -47,7 +48,7 @@ impl Certificates for SqliteStore {
         // Always the same number of places, the last id in those left over, so that one statement serves all.
         let places = (1..=BATCH).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ");
         let statement = format!("{} WHERE id IN ({places})", select_certificates!(""));
-        let mut snapshot = self.readers().begin().await.map_err(&doing)?;
+        let mut snapshot = self.snapshot().await.map_err(&doing)?;
         for batch in ids.chunks(BATCH) {
             let mut query = sqlx::query_as::<_, CertificateRow>(AssertSqlSafe(statement.as_str()));
             let rest = batch.last().into_iter().cycle();
@@ -81,15 +82,15 @@ impl Certificates for SqliteStore {
     }
 
     async fn create(&self, new: &NewCertificate) -> Result<CertificateId, CreateError> {
-        change::create(self, new).await
+        repeated(|| change::create(self, new)).await
     }
 
     async fn change(&self, id: CertificateId, change: &Change, now: Timestamp) -> Result<(), ChangeError> {
-        change::change(self, id, change, now).await
+        repeated(|| change::change(self, id, change, now)).await
     }
 
     async fn delete(&self, id: CertificateId) -> Result<(), DeleteError> {
-        change::delete(self, id).await
+        repeated(|| change::delete(self, id)).await
     }
 
     async fn servable_names(&self) -> Result<Vec<String>, StoreError> {

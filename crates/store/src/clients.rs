@@ -9,9 +9,10 @@ use certkeep_core::client::{Client, ClientKey, ClientRole, Digest, Session, Toke
 use certkeep_core::ports::{BlockSubject, ClientChange, Clients, Opening, Rotation, StoreError};
 use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
-use sqlx::SqliteConnection;
+use sqlx::AnyConnection;
 
-use crate::SqliteStore;
+use crate::SqlStore;
+use crate::again::{commit, repeated};
 use crate::error::{corrupt, unavailable};
 use crate::rows::{from_columns, from_json, take_numbers, to_json, unknown};
 
@@ -60,13 +61,77 @@ fn role(word: &str) -> Option<ClientRole> {
 }
 
 /// Makes void what others remember of clients and tokens.
-async fn grow_epoch(db: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+async fn grow_epoch(db: &mut AnyConnection) -> Result<(), sqlx::Error> {
     sqlx::query("UPDATE epoch SET value = value + 1 WHERE id = 1").execute(db).await?;
     Ok(())
 }
 
+/// Adds a client; `false` if its name or its client id is taken.
+async fn add(
+    store: &SqlStore,
+    name: &str,
+    client_id: &str,
+    secret: Digest,
+    role: ClientRole,
+    networks: &[IpNet],
+) -> Result<bool, StoreError> {
+    let doing = unavailable("add a client");
+    let mut tx = store.write().await.map_err(&doing)?;
+    let taken: Option<i64> = sqlx::query_scalar("SELECT id FROM clients WHERE name = $1 OR client_id = $2 LIMIT 1")
+        .bind(name)
+        .bind(client_id)
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(&doing)?;
+    if taken.is_some() {
+        return Ok(false);
+    }
+    let id = take_numbers(&mut tx, TABLE, 1).await.map_err(&doing)?;
+    let networks: Vec<String> = networks.iter().map(IpNet::to_string).collect();
+    sqlx::query("INSERT INTO clients (id, name, client_id, secret, role, networks) VALUES ($1, $2, $3, $4, $5, $6)")
+        .bind(id)
+        .bind(name)
+        .bind(client_id)
+        .bind(secret.0.as_slice())
+        .bind(role_word(role))
+        .bind(to_json(TABLE, id, &networks)?)
+        .execute(&mut *tx)
+        .await
+        .map_err(&doing)?;
+    grow_epoch(&mut tx).await.map_err(&doing)?;
+    commit(tx).await.map_err(&doing)?;
+    Ok(true)
+}
+
+/// Changes the client of this name; `false` if there is none.
+async fn change(store: &SqlStore, name: &str, change: &ClientChange) -> Result<bool, StoreError> {
+    let doing = unavailable("change a client");
+    let mut tx = store.write().await.map_err(&doing)?;
+    let id: Option<i64> =
+        sqlx::query_scalar("SELECT id FROM clients WHERE name = $1").bind(name).fetch_optional(&mut *tx).await.map_err(&doing)?;
+    let Some(id) = id else { return Ok(false) };
+    match change {
+        // The database deletes its sessions with it.
+        ClientChange::Remove => {
+            sqlx::query("DELETE FROM clients WHERE id = $1").bind(id).execute(&mut *tx).await.map_err(&doing)?;
+        }
+        ClientChange::Rotate(secret) => {
+            sqlx::query("UPDATE clients SET secret = $2 WHERE id = $1")
+                .bind(id)
+                .bind(secret.0.as_slice())
+                .execute(&mut *tx)
+                .await
+                .map_err(&doing)?;
+            sessions::revoke_all(&mut tx, id).await.map_err(&doing)?;
+        }
+    }
+    grow_epoch(&mut tx).await.map_err(&doing)?;
+    commit(tx).await.map_err(&doing)?;
+    Ok(true)
+}
+
 #[async_trait]
-impl Clients for SqliteStore {
+impl Clients for SqlStore {
     async fn add_client(
         &self,
         name: &str,
@@ -75,32 +140,7 @@ impl Clients for SqliteStore {
         role: ClientRole,
         networks: &[IpNet],
     ) -> Result<bool, StoreError> {
-        let doing = unavailable("add a client");
-        let mut tx = self.write().await.map_err(&doing)?;
-        let taken: Option<i64> = sqlx::query_scalar("SELECT id FROM clients WHERE name = $1 OR client_id = $2 LIMIT 1")
-            .bind(name)
-            .bind(client_id)
-            .fetch_optional(&mut *tx)
-            .await
-            .map_err(&doing)?;
-        if taken.is_some() {
-            return Ok(false);
-        }
-        let id = take_numbers(&mut tx, TABLE, 1).await.map_err(&doing)?;
-        let networks: Vec<String> = networks.iter().map(IpNet::to_string).collect();
-        sqlx::query("INSERT INTO clients (id, name, client_id, secret, role, networks) VALUES ($1, $2, $3, $4, $5, $6)")
-            .bind(id)
-            .bind(name)
-            .bind(client_id)
-            .bind(secret.0.as_slice())
-            .bind(role_word(role))
-            .bind(to_json(TABLE, id, &networks)?)
-            .execute(&mut *tx)
-            .await
-            .map_err(&doing)?;
-        grow_epoch(&mut tx).await.map_err(&doing)?;
-        tx.commit().await.map_err(&doing)?;
-        Ok(true)
+        repeated(|| add(self, name, client_id, secret, role, networks)).await
     }
 
     async fn clients(&self) -> Result<Vec<Client>, StoreError> {
@@ -122,33 +162,8 @@ impl Clients for SqliteStore {
         row.map(ClientRow::client).transpose()
     }
 
-    async fn change_client(&self, name: &str, change: ClientChange) -> Result<bool, StoreError> {
-        let doing = unavailable("change a client");
-        let mut tx = self.write().await.map_err(&doing)?;
-        let id: Option<i64> = sqlx::query_scalar("SELECT id FROM clients WHERE name = $1")
-            .bind(name)
-            .fetch_optional(&mut *tx)
-            .await
-            .map_err(&doing)?;
-        let Some(id) = id else { return Ok(false) };
-        match change {
-            // The database deletes its sessions with it.
-            ClientChange::Remove => {
-                sqlx::query("DELETE FROM clients WHERE id = $1").bind(id).execute(&mut *tx).await.map_err(&doing)?;
-            }
-            ClientChange::Rotate(secret) => {
-                sqlx::query("UPDATE clients SET secret = $2 WHERE id = $1")
-                    .bind(id)
-                    .bind(secret.0.as_slice())
-                    .execute(&mut *tx)
-                    .await
-                    .map_err(&doing)?;
-                sessions::revoke_all(&mut tx, id).await.map_err(&doing)?;
-            }
-        }
-        grow_epoch(&mut tx).await.map_err(&doing)?;
-        tx.commit().await.map_err(&doing)?;
-        Ok(true)
+    async fn change_client(&self, name: &str, change_of: ClientChange) -> Result<bool, StoreError> {
+        repeated(|| change(self, name, &change_of)).await
     }
 
     async fn open_session(
@@ -159,7 +174,7 @@ impl Clients for SqliteStore {
         now: Timestamp,
         max_live: u32,
     ) -> Result<Opening, StoreError> {
-        sessions::open(self, client, secret, pair, now, max_live).await
+        repeated(|| sessions::open(self, client, secret, pair, now, max_live)).await
     }
 
     async fn session(&self, access: &Digest) -> Result<Option<Session>, StoreError> {
@@ -175,11 +190,11 @@ impl Clients for SqliteStore {
         grace: SignedDuration,
         max_live: u32,
     ) -> Result<Rotation, StoreError> {
-        sessions::rotate(self, refresh, pair, address, now, grace, max_live).await
+        repeated(|| sessions::rotate(self, refresh, pair, address, now, grace, max_live)).await
     }
 
     async fn revoke_session(&self, access: &Digest, now: Timestamp) -> Result<Option<ClientKey>, StoreError> {
-        sessions::revoke(self, access, now).await
+        repeated(|| sessions::revoke(self, access, now)).await
     }
 
     async fn failed_login(
@@ -189,7 +204,7 @@ impl Clients for SqliteStore {
         max: u32,
         block: SignedDuration,
     ) -> Result<Option<Timestamp>, StoreError> {
-        blocks::failed_login(self, subject, now, max, block).await
+        repeated(|| blocks::failed_login(self, subject, now, max, block)).await
     }
 
     async fn blocked_until(&self, subject: &BlockSubject, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
@@ -197,15 +212,15 @@ impl Clients for SqliteStore {
     }
 
     async fn clear_failed_logins(&self, subject: &BlockSubject) -> Result<(), StoreError> {
-        blocks::clear(self, subject).await
+        repeated(|| blocks::clear(self, subject)).await
     }
 
     async fn sweep_sessions(&self, before: Timestamp) -> Result<u64, StoreError> {
-        sessions::sweep(self, before).await
+        repeated(|| sessions::sweep(self, before)).await
     }
 
     async fn sweep_failed_logins(&self, before: Timestamp) -> Result<u64, StoreError> {
-        blocks::sweep(self, before).await
+        repeated(|| blocks::sweep(self, before)).await
     }
 
     async fn epoch(&self) -> Result<i64, StoreError> {

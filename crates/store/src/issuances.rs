@@ -12,7 +12,8 @@ use certkeep_core::ports::{Issuances, Outcome, StoreError};
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 
-use crate::SqliteStore;
+use crate::SqlStore;
+use crate::again::repeated;
 use crate::error::unavailable;
 use crate::rows::instant;
 use crate::seal::Place;
@@ -28,30 +29,46 @@ fn credentials(directory: &str) -> Place<'_> {
     Place { table: "acme_accounts", column: "sealed_credentials", row: directory }
 }
 
+async fn keep_account(store: &SqlStore, account: &AcmeAccount) -> Result<(), StoreError> {
+    let sealed = store.sealer().seal_value(credentials(&account.directory), account.credentials.expose_secret().as_bytes())?;
+    sqlx::query(
+        "INSERT INTO acme_accounts (directory, sealed_credentials, registered) VALUES ($1, $2, $3)
+         ON CONFLICT (directory) DO UPDATE SET
+             sealed_credentials = excluded.sealed_credentials, registered = excluded.registered",
+    )
+    .bind(&account.directory)
+    .bind(sealed)
+    .bind(i64::from(account.registered))
+    .execute(store.writer())
+    .await
+    .map_err(unavailable("keep an account"))?;
+    Ok(())
+}
+
 #[async_trait]
-impl Issuances for SqliteStore {
+impl Issuances for SqlStore {
     async fn start_due(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        leases::start_due(self, now, limit).await
+        repeated(|| leases::start_due(self, now, limit)).await
     }
 
     async fn lease(&self, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<Lease>, StoreError> {
-        leases::lease(self, now, until, limit).await
+        repeated(|| leases::lease(self, now, until, limit)).await
     }
 
     async fn save(&self, issuance: &Issuance, fence: Fence, until: Timestamp) -> Result<(), StoreError> {
-        leases::save(self, issuance, fence, until).await
+        repeated(|| leases::save(self, issuance, fence, until)).await
     }
 
     async fn release(&self, id: IssuanceId, fence: Fence, again: Option<Timestamp>) -> Result<(), StoreError> {
-        leases::release(self, id, fence, again).await
+        repeated(|| leases::release(self, id, fence, again)).await
     }
 
     async fn journal(&self, records: Vec<ChallengeRecord>, fence: Fence) -> Result<Vec<ChallengeRecord>, StoreError> {
-        journal::journal(self, records, fence).await
+        repeated(|| journal::journal(self, &records, fence)).await
     }
 
     async fn record_added(&self, id: RecordId, handle: &serde_json::Value) -> Result<(), StoreError> {
-        journal::added(self, id, handle).await
+        repeated(|| journal::added(self, id, handle)).await
     }
 
     async fn records(&self, issuance: IssuanceId) -> Result<Vec<ChallengeRecord>, StoreError> {
@@ -59,11 +76,11 @@ impl Issuances for SqliteStore {
     }
 
     async fn record_removed(&self, id: RecordId) -> Result<(), StoreError> {
-        journal::removed(self, id).await
+        repeated(|| journal::removed(self, id)).await
     }
 
     async fn finish(&self, issuance: &Issuance, fence: Fence, outcome: &Outcome) -> Result<(), StoreError> {
-        outcome::finish(self, issuance, fence, outcome).await
+        repeated(|| outcome::finish(self, issuance, fence, outcome)).await
     }
 
     async fn failures_in_a_row(&self, id: CertificateId) -> Result<u32, StoreError> {
@@ -87,7 +104,7 @@ impl Issuances for SqliteStore {
     }
 
     async fn removal_failed(&self, id: RecordId, again: Timestamp) -> Result<(), StoreError> {
-        journal::removal_failed(self, id, again).await
+        repeated(|| journal::removal_failed(self, id, again)).await
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
@@ -109,18 +126,6 @@ impl Issuances for SqliteStore {
     }
 
     async fn keep_acme_account(&self, account: &AcmeAccount) -> Result<(), StoreError> {
-        let sealed = self.sealer().seal_value(credentials(&account.directory), account.credentials.expose_secret().as_bytes())?;
-        sqlx::query(
-            "INSERT INTO acme_accounts (directory, sealed_credentials, registered) VALUES ($1, $2, $3)
-             ON CONFLICT (directory) DO UPDATE SET
-                 sealed_credentials = excluded.sealed_credentials, registered = excluded.registered",
-        )
-        .bind(&account.directory)
-        .bind(sealed)
-        .bind(i64::from(account.registered))
-        .execute(&self.0.writer)
-        .await
-        .map_err(unavailable("keep an account"))?;
-        Ok(())
+        repeated(|| keep_account(self, account)).await
     }
 }

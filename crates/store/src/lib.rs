@@ -1,15 +1,17 @@
-//! certkeep's durable memory: the port [`certkeep_core::ports::Store`] on SQLite, with every secret sealed.
+//! certkeep's durable memory: the port [`certkeep_core::ports::Store`] on SQLite or PostgreSQL, with every secret sealed.
 //!
 //! What may not enter: any rule of the domain (the store says what is so, never what ought to happen), any clock (each
-//! method is told the time), and SQL that only SQLite understands where a common form exists: a second database has
-//! to pass the same contract suite (`tests/it/contract`).
+//! method is told the time), and SQL that only one of the databases understands outside of `dialect`: both pass the same
+//! contract suite (`tests/it/contract`).
 //!
 //! Start reading at the schema (`migrations/sqlite`), then `open` (files, locks, keys, migrations), `seal` (how a
 //! secret is bound to its place), `rows` (how values become columns), and `issuances` for leases and fences.
-//! Writes go one at a time over one connection, each in a transaction that takes the write lock first; reads have
-//! connections of their own and never wait for a writer.
+//! Writes of a process go one at a time over one connection, each in a transaction in which what was read stays true;
+//! reads have connections of their own and never wait for a writer.
+mod again;
 mod certificates;
 mod clients;
+mod dialect;
 mod error;
 mod issuances;
 mod key_file;
@@ -25,29 +27,35 @@ use std::fs::File;
 use std::sync::Arc;
 
 use certkeep_core::ports::Store;
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use sqlx::{Any, AnyPool, Transaction};
 
-pub use open::{OpenError, Options};
+pub use open::{InvalidServerUrl, OpenError, Options, ServerUrl, Whereabouts};
 
+use dialect::Dialect;
 use seal::Sealer;
 
-/// A store in a folder of this machine. Clones share it.
+/// A store in a folder of this machine, or in a database of a server. Clones share it.
 #[derive(Clone, Debug)]
-pub struct SqliteStore(Arc<Inner>);
+pub struct SqlStore(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    dialect: Dialect,
     /// One connection: writers queue here and not at the database's lock.
-    writer: SqlitePool,
-    readers: SqlitePool,
+    writer: AnyPool,
+    readers: AnyPool,
     sealer: Sealer,
     /// Held for as long as the store is open; absent when it is shared.
     _lock: Option<File>,
 }
 
-impl Store for SqliteStore {}
+impl Store for SqlStore {}
 
-impl SqliteStore {
+impl SqlStore {
+    fn new(inner: Inner) -> SqlStore {
+        SqlStore(Arc::new(inner))
+    }
+
     /// Closes the database once all running transactions have ended; clones stop working.
     pub async fn close(self) {
         self.0.readers.close().await;
@@ -55,14 +63,28 @@ impl SqliteStore {
         self.0.writer.close().await;
     }
 
-    /// A transaction that has the write lock from its first statement on, so that what it reads stays true.
-    async fn write(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
-        self.0.writer.begin_with("BEGIN IMMEDIATE").await
+    /// A transaction in which what it reads stays true until it ends.
+    async fn write(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
+        self.0.writer.begin_with(self.0.dialect.begin()).await
+    }
+
+    /// A transaction that reads, all its statements from the same state.
+    async fn snapshot(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
+        self.0.readers.begin_with(self.0.dialect.begin_snapshot()).await
+    }
+
+    /// Where single statements write.
+    fn writer(&self) -> &AnyPool {
+        &self.0.writer
     }
 
     /// Where single statements read.
-    fn readers(&self) -> &SqlitePool {
+    fn readers(&self) -> &AnyPool {
         &self.0.readers
+    }
+
+    fn dialect(&self) -> Dialect {
+        self.0.dialect
     }
 
     fn sealer(&self) -> &Sealer {

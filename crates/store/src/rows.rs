@@ -6,7 +6,7 @@ use certkeep_core::ports::StoreError;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use sqlx::SqliteConnection;
+use sqlx::AnyConnection;
 use zeroize::Zeroizing;
 
 use crate::error::{corrupt, sealing};
@@ -16,8 +16,8 @@ use crate::seal::{Place, Sealer};
 /// the same row. (The derive macro of sqlx would have SQLite built a second time, for the machine that compiles.)
 macro_rules! from_columns {
     ($row:ident { $($column:ident),* $(; $part:ident)? }) => {
-        impl sqlx::FromRow<'_, sqlx::sqlite::SqliteRow> for $row {
-            fn from_row(row: &sqlx::sqlite::SqliteRow) -> Result<Self, sqlx::Error> {
+        impl sqlx::FromRow<'_, sqlx::any::AnyRow> for $row {
+            fn from_row(row: &sqlx::any::AnyRow) -> Result<Self, sqlx::Error> {
                 use sqlx::Row as _;
                 Ok($row { $($column: row.try_get(stringify!($column))?,)* $($part: sqlx::FromRow::from_row(row)?,)? })
             }
@@ -27,7 +27,7 @@ macro_rules! from_columns {
 pub(crate) use from_columns;
 
 /// Takes `count` numbers of a table; answers the first. They belong to whoever holds the transaction.
-pub(crate) async fn take_numbers(db: &mut SqliteConnection, table: &'static str, count: i64) -> Result<i64, sqlx::Error> {
+pub(crate) async fn take_numbers(db: &mut AnyConnection, table: &'static str, count: i64) -> Result<i64, sqlx::Error> {
     let last: i64 = sqlx::query_scalar("UPDATE numbers SET last = last + $1 WHERE name = $2 RETURNING last")
         .bind(count)
         .bind(table)

@@ -3,7 +3,8 @@ use async_trait::async_trait;
 use certkeep_core::ports::{Settings, StoreError};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::SqliteStore;
+use crate::SqlStore;
+use crate::again::repeated;
 use crate::error::unavailable;
 use crate::seal::Place;
 
@@ -11,8 +12,22 @@ fn place(key: &str) -> Place<'_> {
     Place { table: "settings", column: "sealed_value", row: key }
 }
 
+async fn set(store: &SqlStore, key: &str, value: &SecretString) -> Result<(), StoreError> {
+    let sealed = store.sealer().seal_value(place(key), value.expose_secret().as_bytes())?;
+    sqlx::query(
+        "INSERT INTO settings (name, sealed_value) VALUES ($1, $2)
+         ON CONFLICT (name) DO UPDATE SET sealed_value = excluded.sealed_value",
+    )
+    .bind(key)
+    .bind(sealed)
+    .execute(store.writer())
+    .await
+    .map_err(unavailable("write a setting"))?;
+    Ok(())
+}
+
 #[async_trait]
-impl Settings for SqliteStore {
+impl Settings for SqlStore {
     async fn setting(&self, key: &str) -> Result<Option<SecretString>, StoreError> {
         let sealed: Option<Vec<u8>> = sqlx::query_scalar("SELECT sealed_value FROM settings WHERE name = $1")
             .bind(key)
@@ -23,16 +38,6 @@ impl Settings for SqliteStore {
     }
 
     async fn set_setting(&self, key: &str, value: &SecretString) -> Result<(), StoreError> {
-        let sealed = self.sealer().seal_value(place(key), value.expose_secret().as_bytes())?;
-        sqlx::query(
-            "INSERT INTO settings (name, sealed_value) VALUES ($1, $2)
-             ON CONFLICT (name) DO UPDATE SET sealed_value = excluded.sealed_value",
-        )
-        .bind(key)
-        .bind(sealed)
-        .execute(&self.0.writer)
-        .await
-        .map_err(unavailable("write a setting"))?;
-        Ok(())
+        repeated(|| set(self, key, value)).await
     }
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use certkeep_core::client::{Client, ClientRole, Digest};
 use certkeep_core::ports::{ClientChange, Clients};
 use certkeep_engine::access::random_token;
-use certkeep_store::{Options, SqliteStore};
+use certkeep_store::{Options, SqlStore};
 use clap::{Subcommand, ValueEnum};
 use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
@@ -150,15 +150,15 @@ pub(crate) async fn add(
 /// Opens the store for one piece of work, and closes it whatever comes of that.
 pub(super) async fn with_store<T, F>(options: &Options, work: F) -> Result<T, CommandError>
 where
-    F: AsyncFnOnce(&SqliteStore) -> Result<T, CommandError>,
+    F: AsyncFnOnce(&SqlStore) -> Result<T, CommandError>,
 {
-    let store = SqliteStore::open_shared(options).await?;
+    let store = SqlStore::open_shared(options).await?;
     let done = work(&store).await;
     store.close().await;
     done
 }
 
-async fn change(store: &SqliteStore, name: &str, change: ClientChange) -> Result<(), CommandError> {
+async fn change(store: &SqlStore, name: &str, change: ClientChange) -> Result<(), CommandError> {
     match store.change_client(name, change).await? {
         true => Ok(()),
         false => Err(CommandError::NoClient(name.to_owned())),

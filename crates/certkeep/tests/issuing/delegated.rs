@@ -7,7 +7,7 @@ use certkeep_core::ports::{DnsProvider, DnsProviders};
 use certkeep_core::provider::{Descriptor, Parameters};
 use certkeep_engine::Ports;
 use certkeep_engine::inventory::ApplicationInput;
-use certkeep_store::SqliteStore;
+use certkeep_store::SqlStore;
 use certkeep_testkit::clock::MovableClock;
 use certkeep_testkit::peers::{Bind, DnsRouter, Fault, Pebble, PebbleOptions, PowerDns, RecordType, ResponseCode};
 use certkeep_testkit::wait::{PATIENCE, eventually};
@@ -42,7 +42,7 @@ impl Stage {
     /// An engine whose configuration names BIND, by these parameters, for the targets.
     async fn start(&self, auth: Vec<AuthEntry>, wrap: impl FnOnce(Ports) -> Ports) -> Running {
         let options = certkeep_store::Options { folder: self.folder.path().to_owned(), key_file: None };
-        let open = || async { SqliteStore::open_exclusive(&options).await.ok() };
+        let open = || async { SqlStore::open_exclusive(&options).await.ok() };
         let store = eventually(PATIENCE, "the data folder", open).await;
         let mut settings = settings(&self.pebble.directory_url(), self.pebble.tls_root_pem());
         let suffix = "challenges.test".parse().unwrap();
@@ -117,7 +117,7 @@ async fn what_was_written_before_a_kill_is_removed_though_the_configuration_know
     stage.router.heal();
     let store = {
         let options = certkeep_store::Options { folder: stage.folder.path().to_owned(), key_file: None };
-        eventually(PATIENCE, "the data folder", || async { SqliteStore::open_exclusive(&options).await.ok() }).await
+        eventually(PATIENCE, "the data folder", || async { SqlStore::open_exclusive(&options).await.ok() }).await
     };
     let settings = settings(&stage.pebble.directory_url(), stage.pebble.tls_root_pem());
     let ports = ports(&store, &MovableClock::running(), stage.router.dns_addr());

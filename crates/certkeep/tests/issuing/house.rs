@@ -15,7 +15,7 @@ use certkeep_dns::resolver::{Authoritative, DnsResolver, ResolverOptions};
 use certkeep_engine::inventory::{ApplicationInput, Create, Entry};
 use certkeep_engine::{Choice, Engine, Ports, Settings};
 use certkeep_sandbox::{Options, Sandbox};
-use certkeep_store::SqliteStore;
+use certkeep_store::SqlStore;
 use certkeep_testkit::clock::MovableClock;
 use certkeep_testkit::peers::DnsRouter;
 use certkeep_testkit::wait::{PATIENCE, eventually};
@@ -35,7 +35,7 @@ pub(crate) struct House {
 /// A running engine.
 pub(crate) struct Running {
     pub(crate) engine: Engine,
-    pub(crate) store: SqliteStore,
+    pub(crate) store: SqlStore,
     stop: watch::Sender<bool>,
     work: JoinHandle<()>,
 }
@@ -48,7 +48,7 @@ impl House {
         House { sandbox, router, clock: MovableClock::running(), folder: TempDir::new().expect("a folder") }
     }
 
-    pub(crate) fn ports(&self, store: &SqliteStore) -> Ports {
+    pub(crate) fn ports(&self, store: &SqlStore) -> Ports {
         ports(store, &self.clock, self.router.dns_addr())
     }
 
@@ -57,9 +57,9 @@ impl House {
     }
 
     /// The store of the data folder; waits until an engine that was killed has let go of it.
-    pub(crate) async fn store(&self) -> SqliteStore {
+    pub(crate) async fn store(&self) -> SqlStore {
         let options = certkeep_store::Options { folder: self.folder.path().to_owned(), key_file: None };
-        eventually(PATIENCE, "the data folder", || async { SqliteStore::open_exclusive(&options).await.ok() }).await
+        eventually(PATIENCE, "the data folder", || async { SqlStore::open_exclusive(&options).await.ok() }).await
     }
 
     pub(crate) async fn start(&self) -> Running {
@@ -87,7 +87,7 @@ impl House {
 }
 
 /// The real adapters, all questions of DNS going to one address.
-pub(crate) fn ports(store: &SqliteStore, clock: &MovableClock, dns: SocketAddr) -> Ports {
+pub(crate) fn ports(store: &SqlStore, clock: &MovableClock, dns: SocketAddr) -> Ports {
     let options =
         ResolverOptions { servers: vec![dns], authoritative: Authoritative::Fixed(vec![dns]), ..ResolverOptions::default() };
     Ports {
@@ -122,7 +122,7 @@ pub(crate) fn settings(directory: &str, root_pem: &str) -> Settings {
 }
 
 impl Running {
-    pub(crate) async fn start(store: SqliteStore, ports: Ports, settings: Settings) -> Running {
+    pub(crate) async fn start(store: SqlStore, ports: Ports, settings: Settings) -> Running {
         let engine = Engine::start(ports, settings).await.expect("the engine starts");
         let (stop, stopped) = watch::channel(false);
         let runner = engine.clone();

@@ -3,7 +3,7 @@ use certkeep_core::application::AuthEntry;
 use certkeep_core::ports::{Certificates, ExternalAccount};
 use certkeep_engine::Settings;
 use certkeep_engine::inventory::ApplicationInput;
-use certkeep_store::SqliteStore;
+use certkeep_store::SqlStore;
 use certkeep_testkit::clock::MovableClock;
 use certkeep_testkit::peers::{Bind, DnsRouter, Knot, Pebble, PebbleOptions, PowerDns, Tsig};
 use futures::future::join_all;
@@ -33,7 +33,7 @@ impl AtPebble {
         let pebble = Pebble::start(options(PebbleOptions::new(router.dns_addr()))).await;
         let folder = TempDir::new().expect("a folder");
         let options = certkeep_store::Options { folder: folder.path().to_owned(), key_file: None };
-        let store = SqliteStore::open_exclusive(&options).await.expect("the data folder opens");
+        let store = SqlStore::open_exclusive(&options).await.expect("the data folder opens");
         let ports = ports(&store, &MovableClock::running(), router.dns_addr());
         let settings = change(settings(&pebble.directory_url(), pebble.tls_root_pem()));
         let running = Running::start(store, ports, settings).await;

@@ -12,7 +12,7 @@ use certkeep_core::ports::{CertificateAuthority, Clients, Propagation};
 use certkeep_core::renewal::Policy;
 use certkeep_core::time::{Clock, SystemClock};
 use certkeep_engine::{Choice, Engine, Ports, Settings};
-use certkeep_store::{Options, SqliteStore};
+use certkeep_store::{Options, SqlStore};
 use certkeep_testkit::clock::MovableClock;
 use http_body_util::BodyExt;
 use jiff::{SignedDuration, Timestamp};
@@ -44,7 +44,7 @@ enum Way {
 pub(crate) struct House {
     pub(crate) clock: TestClock,
     pub(crate) engine: Engine,
-    pub(crate) store: SqliteStore,
+    pub(crate) store: SqlStore,
     /// What the CA fails with, if it is to.
     pub(crate) ca_failure: Arc<Mutex<Option<Code>>>,
     front: Front,
@@ -94,7 +94,7 @@ impl House {
     async fn on(folder: Arc<TempDir>, clock: TestClock, plan: Plan) -> House {
         let options = Options { folder: folder.path().to_owned(), key_file: None };
         // Not exclusive, since the house before a restart is still there.
-        let store = SqliteStore::open_shared(&options).await.unwrap();
+        let store = SqlStore::open_shared(&options).await.unwrap();
         let ca_failure: Arc<Mutex<Option<Code>>> = Arc::default();
         let ca = FakeCa { clock: clock.clone(), failure: Arc::clone(&ca_failure), names: Mutex::default() };
         let ports = Ports {

@@ -2,18 +2,19 @@
 use certkeep_core::certificate::{ApplyStatus, CertificateId, Kind, Origin};
 use certkeep_core::ports::{Change, ChangeError, CreateError, DeleteError, NewCertificate, NewServer, StoreError};
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
+use sqlx::AnyConnection;
 
 use super::list::{count, counted};
 use super::row::{ApplicationColumns, TABLE, origin_word, status_word};
 use super::versions::hold;
-use crate::SqliteStore;
+use crate::SqlStore;
+use crate::again::commit;
 use crate::error::unavailable;
 use crate::rows::{from_columns, take_numbers};
 use crate::uploads::use_up;
 
 /// Whether an entry other than `id` has this name.
-async fn name_is_taken(db: &mut SqliteConnection, name: &str, id: Option<i64>) -> Result<bool, sqlx::Error> {
+async fn name_is_taken(db: &mut AnyConnection, name: &str, id: Option<i64>) -> Result<bool, sqlx::Error> {
     let other: Option<i64> =
         sqlx::query_scalar("SELECT id FROM certificates WHERE name = $1").bind(name).fetch_optional(db).await?;
     Ok(other.is_some() && other != id)
@@ -29,7 +30,7 @@ struct NewColumns {
     next_issuance: Option<Timestamp>,
 }
 
-fn new_columns(store: &SqliteStore, id: i64, new: &NewCertificate) -> Result<NewColumns, StoreError> {
+fn new_columns(store: &SqlStore, id: i64, new: &NewCertificate) -> Result<NewColumns, StoreError> {
     let held = new.version.as_ref().map(|version| version.held.issue_to.clone());
     let Some(NewServer { application, next_issuance }) = &new.server else {
         return Ok(NewColumns {
@@ -59,7 +60,7 @@ fn new_columns(store: &SqliteStore, id: i64, new: &NewCertificate) -> Result<New
     })
 }
 
-pub(super) async fn create(store: &SqliteStore, new: &NewCertificate) -> Result<CertificateId, CreateError> {
+pub(super) async fn create(store: &SqlStore, new: &NewCertificate) -> Result<CertificateId, CreateError> {
     let doing = unavailable("add a certificate");
     let mut tx = store.write().await.map_err(&doing)?;
     if let Some(limit) = new.limit {
@@ -101,7 +102,7 @@ pub(super) async fn create(store: &SqliteStore, new: &NewCertificate) -> Result<
     if let Some(version) = &new.version {
         hold(&mut tx, store.sealer(), id, version).await?;
     }
-    tx.commit().await.map_err(&doing)?;
+    commit(tx).await.map_err(&doing)?;
     Ok(CertificateId(id))
 }
 
@@ -119,7 +120,7 @@ struct Present {
 
 from_columns!(Present { name, kind, issue_to, current_version, origin, status, next_issuance_at; application });
 
-async fn present(db: &mut SqliteConnection, id: i64) -> Result<Option<Present>, sqlx::Error> {
+async fn present(db: &mut AnyConnection, id: i64) -> Result<Option<Present>, sqlx::Error> {
     sqlx::query_as(
         "SELECT name, kind, issue_to, current_version, origin, status, names, dns_provider, sealed_auth, next_issuance_at
          FROM certificates WHERE id = $1",
@@ -160,7 +161,7 @@ impl Present {
 }
 
 pub(super) async fn change(
-    store: &SqliteStore,
+    store: &SqlStore,
     CertificateId(id): CertificateId,
     change: &Change,
     now: Timestamp,
@@ -222,12 +223,12 @@ pub(super) async fn change(
     if let Some(version) = &change.version {
         hold(&mut tx, store.sealer(), id, version).await?;
     }
-    tx.commit().await.map_err(&doing)?;
+    commit(tx).await.map_err(&doing)?;
     Ok(())
 }
 
 /// Deletes an entry; the database deletes its versions and its issuances with it.
-pub(super) async fn delete(store: &SqliteStore, CertificateId(id): CertificateId) -> Result<(), DeleteError> {
+pub(super) async fn delete(store: &SqlStore, CertificateId(id): CertificateId) -> Result<(), DeleteError> {
     let doing = unavailable("delete a certificate");
     let mut tx = store.write().await.map_err(&doing)?;
     let entry = present(&mut tx, id).await.map_err(&doing)?.ok_or(DeleteError::NotFound)?;
@@ -236,6 +237,6 @@ pub(super) async fn delete(store: &SqliteStore, CertificateId(id): CertificateId
     }
     counted(&mut tx, &entry.kind, -1).await.map_err(&doing)?;
     sqlx::query("DELETE FROM certificates WHERE id = $1").bind(id).execute(&mut *tx).await.map_err(&doing)?;
-    tx.commit().await.map_err(&doing)?;
+    commit(tx).await.map_err(&doing)?;
     Ok(())
 }

@@ -1,10 +1,10 @@
 //! Pages of the inventory. Each order walks an index of its own, so that a page costs what it skips and shows.
 use certkeep_core::certificate::{Certificate, Kind, ListQuery, Page, SortBy};
 use certkeep_core::ports::StoreError;
-use sqlx::{AssertSqlSafe, SqliteConnection};
+use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::row::{CertificateRow, TABLE, select_certificates};
-use crate::SqliteStore;
+use crate::SqlStore;
 use crate::error::{corrupt, unavailable};
 
 /// So many entries are sorted faster than a million are walked.
@@ -41,22 +41,22 @@ pub(crate) fn page_statement(query: &ListQuery, total: i64) -> String {
 }
 
 /// How many entries there are, of one kind or of all.
-pub(super) async fn count(db: &mut SqliteConnection, kind: Option<Kind>) -> Result<i64, sqlx::Error> {
+pub(super) async fn count(db: &mut AnyConnection, kind: Option<Kind>) -> Result<i64, sqlx::Error> {
     let counts: Vec<(String, i64)> = sqlx::query_as("SELECT kind, entries FROM certificate_counts").fetch_all(db).await?;
     Ok(counts.iter().filter(|(of, _)| kind.is_none_or(|kind| kind.as_str() == of)).map(|(_, entries)| entries).sum())
 }
 
 /// Counts an entry that was added, or one that was deleted (`-1`).
-pub(super) async fn counted(db: &mut SqliteConnection, kind: &str, more: i64) -> Result<(), sqlx::Error> {
+pub(super) async fn counted(db: &mut AnyConnection, kind: &str, more: i64) -> Result<(), sqlx::Error> {
     sqlx::query("UPDATE certificate_counts SET entries = entries + $2 WHERE kind = $1").bind(kind).bind(more).execute(db).await?;
     Ok(())
 }
 
 /// Count and rows of one snapshot.
-pub(super) async fn page(store: &SqliteStore, query: &ListQuery) -> Result<Page, StoreError> {
+pub(super) async fn page(store: &SqlStore, query: &ListQuery) -> Result<Page, StoreError> {
     let doing = unavailable("list certificates");
     let offset = i64::from(query.page.saturating_sub(1)).saturating_mul(i64::from(query.page_size));
-    let mut snapshot = store.readers().begin().await.map_err(&doing)?;
+    let mut snapshot = store.snapshot().await.map_err(&doing)?;
     let total = count(&mut snapshot, query.kind).await.map_err(&doing)?;
     let mut rows = sqlx::query_as::<_, CertificateRow>(AssertSqlSafe(page_statement(query, total)))
         .bind(i64::from(query.page_size))

@@ -2,7 +2,7 @@
 use certkeep_core::certificate::Held;
 use certkeep_core::ports::{StoreError, Version};
 use certkeep_core::renewal::Validity;
-use sqlx::SqliteConnection;
+use sqlx::AnyConnection;
 
 use crate::error::{corrupt, unavailable};
 use crate::rows::{chain, chain_octets, from_columns, instant, take_numbers};
@@ -44,12 +44,7 @@ impl VersionRow {
 }
 
 /// Makes a version the current one of an entry.
-pub(crate) async fn hold(
-    db: &mut SqliteConnection,
-    sealer: &Sealer,
-    certificate: i64,
-    version: &Version,
-) -> Result<(), StoreError> {
+pub(crate) async fn hold(db: &mut AnyConnection, sealer: &Sealer, certificate: i64, version: &Version) -> Result<(), StoreError> {
     let doing = unavailable("keep a version");
     let id = take_numbers(db, TABLE, 1).await.map_err(&doing)?;
     let sealed_key = match &version.key {

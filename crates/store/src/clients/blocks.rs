@@ -4,7 +4,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use certkeep_core::ports::{BlockSubject, StoreError};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::SqliteStore;
+use crate::SqlStore;
+use crate::again::commit;
 use crate::error::{corrupt, unavailable};
 
 /// A block is prolonged this often at most, so that whoever goes on guessing while blocked does not keep the disk busy.
@@ -23,7 +24,7 @@ fn instant(microseconds: i64) -> Result<Timestamp, StoreError> {
 }
 
 pub(super) async fn failed_login(
-    store: &SqliteStore,
+    store: &SqlStore,
     subject: &BlockSubject,
     now: Timestamp,
     max: u32,
@@ -67,12 +68,12 @@ pub(super) async fn failed_login(
     .execute(&mut *tx)
     .await
     .map_err(&doing)?;
-    tx.commit().await.map_err(&doing)?;
+    commit(tx).await.map_err(&doing)?;
     until.map(|until| instant(until.as_microsecond())).transpose()
 }
 
 pub(super) async fn blocked_until(
-    store: &SqliteStore,
+    store: &SqlStore,
     subject: &BlockSubject,
     now: Timestamp,
 ) -> Result<Option<Timestamp>, StoreError> {
@@ -86,20 +87,20 @@ pub(super) async fn blocked_until(
     until.map(instant).transpose()
 }
 
-pub(super) async fn clear(store: &SqliteStore, subject: &BlockSubject) -> Result<(), StoreError> {
+pub(super) async fn clear(store: &SqlStore, subject: &BlockSubject) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM failed_logins WHERE subject = $1")
         .bind(row(subject))
-        .execute(&store.0.writer)
+        .execute(store.writer())
         .await
         .map_err(unavailable("forget failed logins"))?;
     Ok(())
 }
 
 /// A block that has not ended stays.
-pub(super) async fn sweep(store: &SqliteStore, before: Timestamp) -> Result<u64, StoreError> {
+pub(super) async fn sweep(store: &SqlStore, before: Timestamp) -> Result<u64, StoreError> {
     let done = sqlx::query("DELETE FROM failed_logins WHERE last_at < $1 AND (blocked_until IS NULL OR blocked_until < $1)")
         .bind(before.as_microsecond())
-        .execute(&store.0.writer)
+        .execute(store.writer())
         .await
         .map_err(unavailable("sweep failed logins"))?;
     Ok(done.rows_affected())

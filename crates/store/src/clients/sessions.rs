@@ -5,10 +5,11 @@ use std::net::IpAddr;
 use certkeep_core::client::{ClientKey, Digest, EXPIRY_GRACE, Session, TokenPair};
 use certkeep_core::ports::{Opening, Rotation, StoreError};
 use jiff::{SignedDuration, Timestamp};
-use sqlx::SqliteConnection;
+use sqlx::AnyConnection;
 
 use super::ClientRow;
-use crate::SqliteStore;
+use crate::SqlStore;
+use crate::again::commit;
 use crate::error::unavailable;
 use crate::rows::{from_columns, instant, take_numbers};
 
@@ -16,7 +17,7 @@ use crate::rows::{from_columns, instant, take_numbers};
 const GRACE: i64 = EXPIRY_GRACE.as_secs() * 1_000_000;
 const STEP: i64 = 1;
 
-async fn insert(db: &mut SqliteConnection, session: i64, client: i64, pair: &TokenPair) -> Result<(), sqlx::Error> {
+async fn insert(db: &mut AnyConnection, session: i64, client: i64, pair: &TokenPair) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO sessions (access, refresh, session_id, client_id, access_ends, refresh_ends, is_current)
          VALUES ($1, $2, $3, $4, $5, $6, 1)",
@@ -33,7 +34,7 @@ async fn insert(db: &mut SqliteConnection, session: i64, client: i64, pair: &Tok
 }
 
 /// How many sessions of a client have a live access token.
-async fn live(db: &mut SqliteConnection, client: i64, now: Timestamp) -> Result<i64, sqlx::Error> {
+async fn live(db: &mut AnyConnection, client: i64, now: Timestamp) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar(
         "SELECT COUNT(*) FROM sessions
          WHERE client_id = $1 AND access_ends >= $2 AND is_current = 1 AND (dies_at IS NULL OR dies_at > $3)",
@@ -46,7 +47,7 @@ async fn live(db: &mut SqliteConnection, client: i64, now: Timestamp) -> Result<
 }
 
 pub(super) async fn open(
-    store: &SqliteStore,
+    store: &SqlStore,
     ClientKey(client): ClientKey,
     secret: &Digest,
     pair: &TokenPair,
@@ -69,7 +70,7 @@ pub(super) async fn open(
     }
     let session = take_numbers(&mut tx, "sessions", 1).await.map_err(&doing)?;
     insert(&mut tx, session, client, pair).await.map_err(&doing)?;
-    tx.commit().await.map_err(&doing)?;
+    commit(tx).await.map_err(&doing)?;
     Ok(Opening::Opened)
 }
 
@@ -81,7 +82,7 @@ struct SessionRow {
 
 from_columns!(SessionRow { access_ends, dies_at; client });
 
-pub(super) async fn session(store: &SqliteStore, access: &Digest) -> Result<Option<Session>, StoreError> {
+pub(super) async fn session(store: &SqlStore, access: &Digest) -> Result<Option<Session>, StoreError> {
     let row: Option<SessionRow> = sqlx::query_as(
         "SELECT c.id, c.name, c.client_id, c.secret, c.role, c.networks, s.access_ends, s.dies_at
          FROM sessions s JOIN clients c ON c.id = s.client_id
@@ -101,15 +102,15 @@ pub(super) async fn session(store: &SqliteStore, access: &Digest) -> Result<Opti
 struct Rotating {
     client: ClientRow,
     session_id: i64,
-    /// Whether the session's current access token is live, and so counted.
-    is_counted: bool,
+    /// 1 if the session's current access token is live, and so counted; else 0.
+    is_counted: i64,
 }
 
 from_columns!(Rotating { session_id, is_counted; client });
 
 /// The pair that is current now dies after the grace, whether it is the one that is rotated or its successor.
 pub(super) async fn rotate(
-    store: &SqliteStore,
+    store: &SqlStore,
     refresh: &Digest,
     pair: &TokenPair,
     address: IpAddr,
@@ -143,7 +144,7 @@ pub(super) async fn rotate(
     if !client.permits(address) {
         return Ok(Rotation::Forbidden);
     }
-    if !is_counted && live(&mut tx, client.key.0, now).await.map_err(&doing)? >= i64::from(max_live) {
+    if is_counted == 0 && live(&mut tx, client.key.0, now).await.map_err(&doing)? >= i64::from(max_live) {
         return Ok(Rotation::TooMany);
     }
     let dies = now.checked_add(grace).unwrap_or(Timestamp::MAX).as_microsecond();
@@ -158,19 +159,19 @@ pub(super) async fn rotate(
     .await
     .map_err(&doing)?;
     insert(&mut tx, session_id, client.key.0, pair).await.map_err(&doing)?;
-    tx.commit().await.map_err(&doing)?;
+    commit(tx).await.map_err(&doing)?;
     Ok(Rotation::Rotated(client.key))
 }
 
 const ROTATING: &str = "SELECT c.id, c.name, c.client_id, c.secret, c.role, c.networks, s.session_id,
-         EXISTS (SELECT 1 FROM sessions t WHERE t.session_id = s.session_id AND t.is_current = 1 AND t.access_ends >= $2)
-             AS is_counted
+         (SELECT COUNT(*) FROM sessions t
+          WHERE t.session_id = s.session_id AND t.is_current = 1 AND t.access_ends >= $2) AS is_counted
      FROM sessions s JOIN clients c ON c.id = s.client_id
      WHERE s.refresh = $1 AND s.refresh_ends >= $2 AND (s.dies_at IS NULL OR s.dies_at > $3)";
 
 /// Revoking the current pair ends the session, its replaced pairs included; revoking a replaced pair leaves the current
 /// one alone.
-pub(super) async fn revoke(store: &SqliteStore, access: &Digest, now: Timestamp) -> Result<Option<ClientKey>, StoreError> {
+pub(super) async fn revoke(store: &SqlStore, access: &Digest, now: Timestamp) -> Result<Option<ClientKey>, StoreError> {
     let doing = unavailable("revoke a session");
     let client: Option<i64> = sqlx::query_scalar("SELECT client_id FROM sessions WHERE access = $1")
         .bind(access.0.as_slice())
@@ -186,25 +187,25 @@ pub(super) async fn revoke(store: &SqliteStore, access: &Digest, now: Timestamp)
     )
     .bind(access.0.as_slice())
     .bind(now.as_microsecond())
-    .execute(&store.0.writer)
+    .execute(store.writer())
     .await
     .map_err(&doing)?;
     Ok(Some(ClientKey(client)))
 }
 
 /// Kills every token of a client, now and for every clock.
-pub(super) async fn revoke_all(db: &mut SqliteConnection, client: i64) -> Result<(), sqlx::Error> {
+pub(super) async fn revoke_all(db: &mut AnyConnection, client: i64) -> Result<(), sqlx::Error> {
     sqlx::query("UPDATE sessions SET dies_at = 0 WHERE client_id = $1").bind(client).execute(db).await?;
     Ok(())
 }
 
 /// A pair died when both tokens did, or when it was replaced or revoked.
-pub(super) async fn sweep(store: &SqliteStore, before: Timestamp) -> Result<u64, StoreError> {
+pub(super) async fn sweep(store: &SqlStore, before: Timestamp) -> Result<u64, StoreError> {
     let before = before.as_microsecond();
     let done = sqlx::query("DELETE FROM sessions WHERE dies_at < $1 OR (access_ends < $2 AND refresh_ends < $2)")
         .bind(before)
         .bind(before.saturating_sub(GRACE))
-        .execute(&store.0.writer)
+        .execute(store.writer())
         .await
         .map_err(unavailable("sweep sessions"))?;
     Ok(done.rows_affected())

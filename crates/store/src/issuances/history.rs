@@ -2,10 +2,10 @@
 use certkeep_core::certificate::CertificateId;
 use certkeep_core::issuance::{IssuanceId, IssuanceSummary, KEPT_ISSUANCES, Step};
 use certkeep_core::ports::StoreError;
-use sqlx::SqliteConnection;
+use sqlx::AnyConnection;
 
 use super::leases::TABLE;
-use crate::SqliteStore;
+use crate::SqlStore;
 use crate::error::unavailable;
 use crate::rows::{from_columns, from_json, instant, unknown};
 
@@ -36,7 +36,7 @@ impl SummaryRow {
     }
 }
 
-pub(super) async fn of(store: &SqliteStore, id: CertificateId) -> Result<Vec<IssuanceSummary>, StoreError> {
+pub(super) async fn of(store: &SqlStore, id: CertificateId) -> Result<Vec<IssuanceSummary>, StoreError> {
     let rows: Vec<SummaryRow> = sqlx::query_as(
         "SELECT id, step, directory, tried, trace, failure, started_at FROM issuances WHERE certificate_id = $1 ORDER BY id DESC",
     )
@@ -48,7 +48,7 @@ pub(super) async fn of(store: &SqliteStore, id: CertificateId) -> Result<Vec<Iss
 }
 
 /// Deletes the issuances of an entry that are over, but for the last ones.
-pub(super) async fn prune(db: &mut SqliteConnection, certificate: i64) -> Result<(), sqlx::Error> {
+pub(super) async fn prune(db: &mut AnyConnection, certificate: i64) -> Result<(), sqlx::Error> {
     sqlx::query(
         "DELETE FROM issuances WHERE certificate_id = $1 AND due_at IS NULL AND id NOT IN (
              SELECT id FROM issuances WHERE certificate_id = $1 AND due_at IS NULL ORDER BY id DESC LIMIT $2)",

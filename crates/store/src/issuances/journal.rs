@@ -5,7 +5,8 @@ use certkeep_core::ports::StoreError;
 use jiff::{SignedDuration, Timestamp};
 
 use super::leases::held;
-use crate::SqliteStore;
+use crate::SqlStore;
+use crate::again::{commit, repeated};
 use crate::error::{corrupt, unavailable};
 use crate::rows::{from_columns, from_json, take_numbers, to_json};
 use crate::seal::{Place, Sealer};
@@ -81,12 +82,13 @@ impl RecordRow {
 
 /// Records that have a number already are in the journal, and stay as they are there.
 pub(super) async fn journal(
-    store: &SqliteStore,
-    mut records: Vec<ChallengeRecord>,
+    store: &SqlStore,
+    records: &[ChallengeRecord],
     fence: Fence,
 ) -> Result<Vec<ChallengeRecord>, StoreError> {
     let doing = unavailable("journal challenge records");
-    let Some(issuance) = records.first().map(|record| record.issuance) else { return Ok(records) };
+    let Some(issuance) = records.first().map(|record| record.issuance) else { return Ok(Vec::new()) };
+    let mut records = records.to_vec();
     let mut tx = store.write().await.map_err(&doing)?;
     let leased: Option<i64> = sqlx::query_scalar("SELECT id FROM issuances WHERE id = $1 AND fence = $2 AND due_at IS NOT NULL")
         .bind(issuance.0)
@@ -126,21 +128,21 @@ pub(super) async fn journal(
         .map_err(&doing)?;
         record.id = Some(RecordId(id));
     }
-    tx.commit().await.map_err(&doing)?;
+    commit(tx).await.map_err(&doing)?;
     Ok(records)
 }
 
-pub(super) async fn added(store: &SqliteStore, id: RecordId, handle: &serde_json::Value) -> Result<(), StoreError> {
+pub(super) async fn added(store: &SqlStore, id: RecordId, handle: &serde_json::Value) -> Result<(), StoreError> {
     sqlx::query("UPDATE challenge_records SET handle = $2 WHERE id = $1")
         .bind(id.0)
         .bind(to_json(TABLE, id.0, handle)?)
-        .execute(&store.0.writer)
+        .execute(store.writer())
         .await
         .map_err(unavailable("save a record's handle"))?;
     Ok(())
 }
 
-pub(super) async fn of(store: &SqliteStore, issuance: IssuanceId) -> Result<Vec<ChallengeRecord>, StoreError> {
+pub(super) async fn of(store: &SqlStore, issuance: IssuanceId) -> Result<Vec<ChallengeRecord>, StoreError> {
     let rows: Vec<RecordRow> = sqlx::query_as(select_records!("WHERE issuance_id = $1 ORDER BY id"))
         .bind(issuance.0)
         .fetch_all(store.readers())
@@ -149,16 +151,16 @@ pub(super) async fn of(store: &SqliteStore, issuance: IssuanceId) -> Result<Vec<
     rows.into_iter().map(|row| row.record(store.sealer())).collect()
 }
 
-pub(super) async fn removed(store: &SqliteStore, id: RecordId) -> Result<(), StoreError> {
+pub(super) async fn removed(store: &SqlStore, id: RecordId) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM challenge_records WHERE id = $1")
         .bind(id.0)
-        .execute(&store.0.writer)
+        .execute(store.writer())
         .await
         .map_err(unavailable("take a record out of the journal"))?;
     Ok(())
 }
 
-pub(super) async fn due_removals(store: &SqliteStore, now: Timestamp, limit: u32) -> Result<Vec<ChallengeRecord>, StoreError> {
+pub(super) async fn due_removals(store: &SqlStore, now: Timestamp, limit: u32) -> Result<Vec<ChallengeRecord>, StoreError> {
     let rows: Vec<RecordRow> = sqlx::query_as(select_records!("WHERE due_at <= $1 ORDER BY due_at, id LIMIT $2"))
         .bind(now.as_microsecond())
         .bind(i64::from(limit))
@@ -174,7 +176,7 @@ pub(super) async fn due_removals(store: &SqliteStore, now: Timestamp, limit: u32
                 // It must neither stop the others nor be looked at all the time.
                 tracing::error!(record = id, error = &e as &dyn std::error::Error, "a record cannot be read back");
                 let again = now.checked_add(UNREADABLE_AGAIN).unwrap_or(Timestamp::MAX);
-                removal_failed(store, RecordId(id), again).await?;
+                repeated(|| removal_failed(store, RecordId(id), again)).await?;
             }
         }
     }
@@ -182,7 +184,7 @@ pub(super) async fn due_removals(store: &SqliteStore, now: Timestamp, limit: u32
 }
 
 /// A record without a due instant belongs to an issuance that runs.
-pub(super) async fn is_wanted_elsewhere(store: &SqliteStore, record: &ChallengeRecord) -> Result<bool, StoreError> {
+pub(super) async fn is_wanted_elsewhere(store: &SqlStore, record: &ChallengeRecord) -> Result<bool, StoreError> {
     let other: Option<i64> = sqlx::query_scalar(
         "SELECT id FROM challenge_records
          WHERE record_name = $1 AND record_value = $2 AND issuance_id <> $3 AND due_at IS NULL LIMIT 1",
@@ -197,7 +199,7 @@ pub(super) async fn is_wanted_elsewhere(store: &SqliteStore, record: &ChallengeR
 }
 
 /// While the issuance runs, the instant is only remembered: the record is not due before the issuance is over.
-pub(super) async fn removal_failed(store: &SqliteStore, id: RecordId, again: Timestamp) -> Result<(), StoreError> {
+pub(super) async fn removal_failed(store: &SqlStore, id: RecordId, again: Timestamp) -> Result<(), StoreError> {
     sqlx::query(
         "UPDATE challenge_records
          SET failed_removals = failed_removals + 1, again_at = $2,
@@ -206,7 +208,7 @@ pub(super) async fn removal_failed(store: &SqliteStore, id: RecordId, again: Tim
     )
     .bind(id.0)
     .bind(again.as_microsecond())
-    .execute(&store.0.writer)
+    .execute(store.writer())
     .await
     .map_err(unavailable("remember a failed removal"))?;
     Ok(())

@@ -5,10 +5,12 @@ use certkeep_core::failure::{Code, Failure};
 use certkeep_core::issuance::{Fence, Issuance, IssuanceId, Lease, Step};
 use certkeep_core::ports::StoreError;
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
+use sqlx::AnyConnection;
 
-use crate::SqliteStore;
+use crate::SqlStore;
+use crate::again::{commit, repeated};
 use crate::certificates::row::ApplicationColumns;
+use crate::dialect::Dialect;
 use crate::error::{corrupt, unavailable};
 use crate::rows::{chain, chain_octets, from_columns, from_json, instant, take_numbers, to_json, unknown};
 use crate::seal::{Place, Sealer};
@@ -21,12 +23,28 @@ pub(crate) const DUE: &str = "SELECT id, names, dns_provider, sealed_auth FROM c
        AND NOT EXISTS (SELECT 1 FROM issuances i WHERE i.certificate_id = certificates.id AND i.due_at IS NOT NULL)
      ORDER BY next_issuance_at, id LIMIT $2";
 
-/// Leases what is due at `$1` until `$2`, `$3` at most: fence and end in the statement that picks them.
-pub(crate) const LEASE: &str = "UPDATE issuances SET fence = fence + 1, due_at = $2
-     WHERE due_at <= $1
-       AND id IN (SELECT id FROM issuances WHERE due_at <= $1 ORDER BY due_at, id LIMIT $3)
-     RETURNING id, certificate_id, step, sealed_application, sealed_key, directory, order_url, tried, trace, csr, chain,
-         failure, started_at, fence";
+/// The statement that leases what is due at `$1` until `$2`, `$3` at most: fence and end in the statement that picks them.
+macro_rules! lease_statement {
+    ($picking:literal) => {
+        concat!(
+            "UPDATE issuances SET fence = fence + 1, due_at = $2
+             WHERE due_at <= $1
+               AND id IN (SELECT id FROM issuances WHERE due_at <= $1 ORDER BY due_at, id LIMIT $3",
+            $picking,
+            ")
+             RETURNING id, certificate_id, step, sealed_application, sealed_key, directory, order_url, csr, chain, failure,
+                 started_at, fence"
+        )
+    };
+}
+
+/// Leases. Of several nodes each takes what the others are not just taking.
+pub(crate) const fn lease_of(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Postgres => lease_statement!(" FOR UPDATE SKIP LOCKED"),
+        Dialect::Sqlite => lease_statement!(""),
+    }
+}
 
 fn application(row: &str) -> Place<'_> {
     Place { table: TABLE, column: "sealed_application", row }
@@ -43,7 +61,7 @@ struct DueRow {
 
 from_columns!(DueRow { id; application });
 
-pub(super) async fn start_due(store: &SqliteStore, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
+pub(super) async fn start_due(store: &SqlStore, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
     let doing = unavailable("begin issuances");
     let mut tx = store.write().await.map_err(&doing)?;
     let due: Vec<DueRow> =
@@ -65,12 +83,12 @@ pub(super) async fn start_due(store: &SqliteStore, now: Timestamp, limit: u32) -
             Err(e) => give_up(&mut tx, certificate, &unreadable("read the application", &e)).await?,
         }
     }
-    tx.commit().await.map_err(&doing)?;
+    commit(tx).await.map_err(&doing)?;
     Ok(begun)
 }
 
 async fn begin(
-    db: &mut SqliteConnection,
+    db: &mut AnyConnection,
     sealer: &Sealer,
     certificate: i64,
     asked: &certkeep_core::application::Application,
@@ -106,7 +124,7 @@ fn unreadable(doing: &'static str, why: &StoreError) -> Failure {
 }
 
 /// An entry whose issuance cannot begin or go on must not stop the others for ever: it fails, for a person to see.
-async fn give_up(db: &mut SqliteConnection, certificate: i64, failure: &Failure) -> Result<(), StoreError> {
+async fn give_up(db: &mut AnyConnection, certificate: i64, failure: &Failure) -> Result<(), StoreError> {
     sqlx::query(
         "UPDATE certificates SET status = 'issuance_fail', failure_code = $2, failure = $3, next_issuance_at = NULL
          WHERE id = $1",
@@ -179,12 +197,12 @@ impl IssuanceRow {
     }
 }
 
-pub(super) async fn lease(store: &SqliteStore, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<Lease>, StoreError> {
-    let rows: Vec<IssuanceRow> = sqlx::query_as(LEASE)
+pub(super) async fn lease(store: &SqlStore, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<Lease>, StoreError> {
+    let rows: Vec<IssuanceRow> = sqlx::query_as(lease_of(store.dialect()))
         .bind(now.as_microsecond())
         .bind(until.as_microsecond())
         .bind(i64::from(limit))
-        .fetch_all(&store.0.writer)
+        .fetch_all(store.writer())
         .await
         .map_err(unavailable("lease issuances"))?;
     let mut leases = Vec::with_capacity(rows.len());
@@ -193,7 +211,10 @@ pub(super) async fn lease(store: &SqliteStore, now: Timestamp, until: Timestamp,
         match row.lease(store.sealer()) {
             Ok(lease) => leases.push(lease),
             // It must neither stop the others nor be looked at for ever.
-            Err(e) => abandon(store, id, fence, &unreadable("read the issuance", &e)).await?,
+            Err(e) => {
+                let failure = unreadable("read the issuance", &e);
+                repeated(|| abandon(store, id, fence, &failure)).await?;
+            }
         }
     }
     leases.sort_by_key(|lease| lease.issuance.id);
@@ -202,7 +223,7 @@ pub(super) async fn lease(store: &SqliteStore, now: Timestamp, until: Timestamp,
 
 /// Ends an issuance that cannot be read back, unless somebody else has leased it since: its entry fails, for a person
 /// to see.
-async fn abandon(store: &SqliteStore, id: i64, fence: i64, failure: &Failure) -> Result<(), StoreError> {
+async fn abandon(store: &SqlStore, id: i64, fence: i64, failure: &Failure) -> Result<(), StoreError> {
     let doing = unavailable("abandon an issuance");
     let mut tx = store.write().await.map_err(&doing)?;
     let certificate: Option<i64> = sqlx::query_scalar(
@@ -225,10 +246,10 @@ async fn abandon(store: &SqliteStore, id: i64, fence: i64, failure: &Failure) ->
         .await
         .map_err(&doing)?;
     give_up(&mut tx, certificate, failure).await?;
-    tx.commit().await.map_err(&doing)
+    commit(tx).await.map_err(&doing)
 }
 
-pub(super) async fn save(store: &SqliteStore, issuance: &Issuance, fence: Fence, until: Timestamp) -> Result<(), StoreError> {
+pub(super) async fn save(store: &SqlStore, issuance: &Issuance, fence: Fence, until: Timestamp) -> Result<(), StoreError> {
     let IssuanceId(id) = issuance.id;
     let sealed_key = match &issuance.key {
         Some(private) => Some(store.sealer().seal_value(key(&id.to_string()), private.expose_pkcs8())?),
@@ -253,25 +274,20 @@ pub(super) async fn save(store: &SqliteStore, issuance: &Issuance, fence: Fence,
     .bind(until.as_microsecond())
     .bind(to_json(TABLE, id, &issuance.tried)?)
     .bind(to_json(TABLE, id, &issuance.trace)?)
-    .execute(&store.0.writer)
+    .execute(store.writer())
     .await
     .map_err(unavailable("save an issuance"))?;
     held(done.rows_affected(), issuance.id)
 }
 
-pub(super) async fn release(
-    store: &SqliteStore,
-    id: IssuanceId,
-    fence: Fence,
-    again: Option<Timestamp>,
-) -> Result<(), StoreError> {
+pub(super) async fn release(store: &SqlStore, id: IssuanceId, fence: Fence, again: Option<Timestamp>) -> Result<(), StoreError> {
     // An instant in the past means at once, and no issuance begins before its start.
     let done =
         sqlx::query("UPDATE issuances SET due_at = COALESCE($3, started_at) WHERE id = $1 AND fence = $2 AND due_at IS NOT NULL")
             .bind(id.0)
             .bind(fence.0)
             .bind(again.map(Timestamp::as_microsecond))
-            .execute(&store.0.writer)
+            .execute(store.writer())
             .await
             .map_err(unavailable("release an issuance"))?;
     held(done.rows_affected(), id)
@@ -279,9 +295,9 @@ pub(super) async fn release(
 
 /// Makes every unfinished issuance due. Whoever opens the folder as its only server knows that no lease is held by a
 /// living process; the fence grows all the same at the next lease.
-pub(crate) async fn void_leases(store: &SqliteStore) -> Result<(), StoreError> {
+pub(crate) async fn void_leases(store: &SqlStore) -> Result<(), StoreError> {
     sqlx::query("UPDATE issuances SET due_at = started_at WHERE due_at IS NOT NULL")
-        .execute(&store.0.writer)
+        .execute(store.writer())
         .await
         .map_err(unavailable("void leases"))?;
     Ok(())

@@ -7,12 +7,13 @@ use jiff::Timestamp;
 
 use super::history::prune;
 use super::leases::{TABLE, held};
-use crate::SqliteStore;
+use crate::SqlStore;
+use crate::again::commit;
 use crate::certificates::versions::hold;
 use crate::error::unavailable;
 use crate::rows::{from_json, to_json};
 
-pub(super) async fn finish(store: &SqliteStore, issuance: &Issuance, fence: Fence, outcome: &Outcome) -> Result<(), StoreError> {
+pub(super) async fn finish(store: &SqlStore, issuance: &Issuance, fence: Fence, outcome: &Outcome) -> Result<(), StoreError> {
     let doing = unavailable("finish an issuance");
     let (id, certificate) = (issuance.id.0, issuance.certificate.0);
     let (step, failure) = match outcome {
@@ -78,10 +79,10 @@ pub(super) async fn finish(store: &SqliteStore, issuance: &Issuance, fence: Fenc
         }
     }
     prune(&mut tx, certificate).await.map_err(&doing)?;
-    tx.commit().await.map_err(&doing)
+    commit(tx).await.map_err(&doing)
 }
 
-pub(super) async fn failures_in_a_row(store: &SqliteStore, id: CertificateId) -> Result<u32, StoreError> {
+pub(super) async fn failures_in_a_row(store: &SqlStore, id: CertificateId) -> Result<u32, StoreError> {
     let failures: Option<i64> = sqlx::query_scalar("SELECT failures_in_a_row FROM certificates WHERE id = $1")
         .bind(id.0)
         .fetch_optional(store.readers())
@@ -90,7 +91,7 @@ pub(super) async fn failures_in_a_row(store: &SqliteStore, id: CertificateId) ->
     Ok(failures.map_or(0, |failures| u32::try_from(failures).unwrap_or(u32::MAX)))
 }
 
-pub(super) async fn last_failure(store: &SqliteStore, id: CertificateId) -> Result<Option<Failure>, StoreError> {
+pub(super) async fn last_failure(store: &SqlStore, id: CertificateId) -> Result<Option<Failure>, StoreError> {
     let failure: Option<Option<String>> = sqlx::query_scalar("SELECT failure FROM certificates WHERE id = $1")
         .bind(id.0)
         .fetch_optional(store.readers())

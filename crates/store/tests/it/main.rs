@@ -1,5 +1,5 @@
 //! The store seen from outside: the contract suite that every implementation of the port has to pass, and what is
-//! SQLite's own.
+//! each database's own.
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -9,6 +9,8 @@
 )]
 mod contract;
 mod fixtures;
+mod postgres;
 mod sqlite;
 
+contract::contract!(on_postgres, crate::postgres::opened);
 contract::contract!(on_sqlite, crate::sqlite::opened);

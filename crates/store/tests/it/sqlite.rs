@@ -6,7 +6,7 @@ mod unreadable;
 use std::path::Path;
 use std::sync::Arc;
 
-use certkeep_store::{Options, SqliteStore};
+use certkeep_store::{Options, SqlStore};
 use sqlx::SqlitePool;
 use sqlx::sqlite::SqliteConnectOptions;
 use tempfile::TempDir;
@@ -20,7 +20,7 @@ pub(crate) fn options(folder: &Path) -> Options {
 /// An empty store in a folder of its own.
 pub(crate) async fn opened() -> Opened {
     let folder = TempDir::new().unwrap();
-    let store = SqliteStore::open_exclusive(&options(folder.path())).await.unwrap();
+    let store = SqlStore::open_exclusive(&options(folder.path())).await.unwrap();
     Opened { store: Arc::new(store), _alive: Box::new(folder) }
 }
 

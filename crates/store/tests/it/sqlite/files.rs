@@ -7,7 +7,7 @@ use certkeep_core::client::{ClientRole, Digest};
 use certkeep_core::issuance::{AcmeAccount, Step};
 use certkeep_core::material::PrivateKey;
 use certkeep_core::ports::{Certificates, ClientChange, Clients, Issuances, Outcome, Settings, Store, Upload, Uploads};
-use certkeep_store::{OpenError, SqliteStore};
+use certkeep_store::{OpenError, SqlStore};
 use secrecy::{ExposeSecret, SecretSlice};
 use tempfile::TempDir;
 
@@ -18,7 +18,7 @@ use crate::fixtures::{API_TOKEN, PRIVATE_KEY, applied, at, entry, leased, record
 async fn the_folder_and_its_files_are_the_owners_alone() {
     let parent = TempDir::new().unwrap();
     let folder = parent.path().join("new/data");
-    let store = SqliteStore::open_exclusive(&options(&folder)).await.unwrap();
+    let store = SqlStore::open_exclusive(&options(&folder)).await.unwrap();
     store.set_setting("key", &"value".into()).await.unwrap();
     let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&folder), 0o700);
@@ -34,25 +34,25 @@ async fn the_folder_and_its_files_are_the_owners_alone() {
 #[tokio::test]
 async fn a_second_server_is_refused_until_the_first_is_gone() {
     let folder = TempDir::new().unwrap();
-    let first = SqliteStore::open_exclusive(&options(folder.path())).await.unwrap();
-    let refused = SqliteStore::open_exclusive(&options(folder.path())).await.unwrap_err();
+    let first = SqlStore::open_exclusive(&options(folder.path())).await.unwrap();
+    let refused = SqlStore::open_exclusive(&options(folder.path())).await.unwrap_err();
     assert!(matches!(refused, OpenError::Busy(_)));
     let sentence = refused.to_string();
     assert!(sentence.contains(folder.path().to_str().unwrap()) && sentence.contains("--data"), "{sentence}");
     drop(first);
-    SqliteStore::open_exclusive(&options(folder.path())).await.unwrap();
+    SqlStore::open_exclusive(&options(folder.path())).await.unwrap();
 }
 
 #[tokio::test]
 async fn short_commands_work_before_the_first_start_and_beside_a_server() {
     let folder = TempDir::new().unwrap();
-    let before = SqliteStore::open_shared(&options(folder.path())).await.unwrap();
+    let before = SqlStore::open_shared(&options(folder.path())).await.unwrap();
     assert!(before.add_client("a", "1", Digest::of("s"), ClientRole::Admin, &[]).await.unwrap());
     before.close().await;
-    let server = SqliteStore::open_exclusive(&options(folder.path())).await.unwrap();
+    let server = SqlStore::open_exclusive(&options(folder.path())).await.unwrap();
     assert_eq!(server.clients().await.unwrap().len(), 1);
     let epoch = server.epoch().await.unwrap();
-    let beside = SqliteStore::open_shared(&options(folder.path())).await.unwrap();
+    let beside = SqlStore::open_shared(&options(folder.path())).await.unwrap();
     assert!(beside.change_client("a", ClientChange::Remove).await.unwrap());
     beside.close().await;
     assert!(server.clients().await.unwrap().is_empty());
@@ -66,13 +66,13 @@ async fn first_starts_at_once_agree_on_one_key() {
     for n in 0..6 {
         let options = options(folder.path());
         starts.spawn(async move {
-            let store = SqliteStore::open_shared(&options).await.unwrap();
+            let store = SqlStore::open_shared(&options).await.unwrap();
             store.set_setting(&n.to_string(), &"value".into()).await.unwrap();
             store.close().await;
         });
     }
     starts.join_all().await;
-    let store = SqliteStore::open_exclusive(&options(folder.path())).await.unwrap();
+    let store = SqlStore::open_exclusive(&options(folder.path())).await.unwrap();
     for n in 0..6 {
         assert_eq!(store.setting(&n.to_string()).await.unwrap().unwrap().expose_secret(), "value");
     }
@@ -81,9 +81,9 @@ async fn first_starts_at_once_agree_on_one_key() {
 #[tokio::test]
 async fn two_processes_that_write_wait_for_each_other() {
     let folder = TempDir::new().unwrap();
-    let one = SqliteStore::open_exclusive(&options(folder.path())).await.unwrap();
-    let two = SqliteStore::open_shared(&options(folder.path())).await.unwrap();
-    let write = |store: SqliteStore, side: &'static str| async move {
+    let one = SqlStore::open_exclusive(&options(folder.path())).await.unwrap();
+    let two = SqlStore::open_shared(&options(folder.path())).await.unwrap();
+    let write = |store: SqlStore, side: &'static str| async move {
         for n in 0..50 {
             store.set_setting(&format!("{side} {n}"), &"value".into()).await.unwrap();
             let name = format!("{side} {n}");
@@ -99,7 +99,7 @@ async fn a_folder_that_cannot_be_made_is_named() {
     let parent = TempDir::new().unwrap();
     let file = parent.path().join("file");
     fs::write(&file, "").unwrap();
-    let refused = SqliteStore::open_exclusive(&options(&file.join("data"))).await.unwrap_err();
+    let refused = SqlStore::open_exclusive(&options(&file.join("data"))).await.unwrap_err();
     assert!(matches!(refused, OpenError::Folder { .. }));
     assert!(refused.to_string().contains("--data"));
 }
@@ -108,7 +108,7 @@ async fn a_folder_that_cannot_be_made_is_named() {
 async fn a_file_that_is_no_database_is_refused() {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("certkeep.db"), "this is no database at all ".repeat(50)).unwrap();
-    let refused = SqliteStore::open_exclusive(&options(folder.path())).await.unwrap_err();
+    let refused = SqlStore::open_exclusive(&options(folder.path())).await.unwrap_err();
     assert!(matches!(refused, OpenError::Database { .. }), "{refused:?}");
     assert!(!folder.path().join("sealing.key").exists());
 }
@@ -116,7 +116,7 @@ async fn a_file_that_is_no_database_is_refused() {
 #[tokio::test]
 async fn a_newer_schema_is_refused() {
     let folder = TempDir::new().unwrap();
-    SqliteStore::open_exclusive(&options(folder.path())).await.unwrap().close().await;
+    SqlStore::open_exclusive(&options(folder.path())).await.unwrap().close().await;
     let db = raw(folder.path()).await;
     sqlx::query(
         "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
@@ -126,18 +126,18 @@ async fn a_newer_schema_is_refused() {
     .await
     .unwrap();
     db.close().await;
-    let refused = SqliteStore::open_exclusive(&options(folder.path())).await.unwrap_err();
+    let refused = SqlStore::open_exclusive(&options(folder.path())).await.unwrap_err();
     assert!(matches!(refused, OpenError::NewerSchema { version: 9999, .. }), "{refused:?}");
     assert!(refused.to_string().contains("newer certkeep"));
     // The lock was given back.
-    let again = SqliteStore::open_exclusive(&options(folder.path())).await.unwrap_err();
+    let again = SqlStore::open_exclusive(&options(folder.path())).await.unwrap_err();
     assert!(matches!(again, OpenError::NewerSchema { .. }));
 }
 
 #[tokio::test]
 async fn what_was_answered_survives_a_kill() {
     let folder = TempDir::new().unwrap();
-    let store = SqliteStore::open_exclusive(&options(folder.path())).await.unwrap();
+    let store = SqlStore::open_exclusive(&options(folder.path())).await.unwrap();
     let id = store.create(&uploaded("a.pem")).await.unwrap();
     let shared: Arc<dyn Store> = Arc::new(store.clone());
     let (_, lease) = leased(&shared, "b.pem").await;
@@ -150,7 +150,7 @@ async fn what_was_answered_survives_a_kill() {
     for name in ["certkeep.db", "certkeep.db-wal", "sealing.key"] {
         fs::copy(folder.path().join(name), left.path().join(name)).unwrap();
     }
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open_exclusive(&options(left.path())).await.unwrap());
+    let store: Arc<dyn Store> = Arc::new(SqlStore::open_exclusive(&options(left.path())).await.unwrap());
     assert_eq!(entry(&store, id).await.name, "a.pem");
     let lease = store.lease(at(60), at(120), 10).await.unwrap().remove(0);
     assert_eq!(lease.issuance.step, Step::Presented);
@@ -160,7 +160,7 @@ async fn what_was_answered_survives_a_kill() {
 #[tokio::test]
 async fn no_secret_is_in_any_file() {
     let folder = TempDir::new().unwrap();
-    let store = SqliteStore::open_exclusive(&options(folder.path())).await.unwrap();
+    let store = SqlStore::open_exclusive(&options(folder.path())).await.unwrap();
     let upload = Upload {
         kind: Kind::Server,
         name: "up.p12".into(),
@@ -210,7 +210,7 @@ async fn no_secret_is_in_any_file() {
 #[tokio::test]
 async fn old_versions_go_and_the_last_one_stays() {
     let folder = TempDir::new().unwrap();
-    let store = SqliteStore::open_exclusive(&options(folder.path())).await.unwrap();
+    let store = SqlStore::open_exclusive(&options(folder.path())).await.unwrap();
     let id = store.create(&uploaded("a.pem")).await.unwrap();
     for n in 0..4 {
         let change = certkeep_core::ports::Change { version: Some(version("a.example.com", at(100 + n))), ..Default::default() };
@@ -226,11 +226,11 @@ async fn old_versions_go_and_the_last_one_stays() {
 #[tokio::test]
 async fn a_lease_of_a_server_that_is_gone_is_void_at_the_next_start() {
     let folder = TempDir::new().unwrap();
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open_exclusive(&options(folder.path())).await.unwrap());
+    let store: Arc<dyn Store> = Arc::new(SqlStore::open_exclusive(&options(folder.path())).await.unwrap());
     let (_, first) = leased(&store, "a.pem").await;
     assert!(store.lease(at(1), at(60), 10).await.unwrap().is_empty());
     drop(store);
-    let store = SqliteStore::open_exclusive(&options(folder.path())).await.unwrap();
+    let store = SqlStore::open_exclusive(&options(folder.path())).await.unwrap();
     let second = store.lease(at(1), at(60), 10).await.unwrap().remove(0);
     assert_eq!(second.issuance.id, first.issuance.id);
     assert!(second.fence.0 > first.fence.0);

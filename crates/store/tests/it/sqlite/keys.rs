@@ -1,7 +1,7 @@
 use std::fs;
 
 use certkeep_core::ports::{Certificates, Settings};
-use certkeep_store::{OpenError, Options, SqliteStore};
+use certkeep_store::{OpenError, Options, SqlStore};
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
@@ -10,7 +10,7 @@ use crate::fixtures::uploaded;
 
 async fn made() -> TempDir {
     let folder = TempDir::new().unwrap();
-    let store = SqliteStore::open_exclusive(&options(folder.path())).await.unwrap();
+    let store = SqlStore::open_exclusive(&options(folder.path())).await.unwrap();
     store.set_setting("key", &"value".into()).await.unwrap();
     store.close().await;
     folder
@@ -20,7 +20,7 @@ async fn made() -> TempDir {
 async fn a_missing_key_refuses_and_is_not_replaced() {
     let folder = made().await;
     fs::remove_file(folder.path().join("sealing.key")).unwrap();
-    let refused = SqliteStore::open_exclusive(&options(folder.path())).await.unwrap_err();
+    let refused = SqlStore::open_exclusive(&options(folder.path())).await.unwrap_err();
     assert!(matches!(refused, OpenError::KeyMissing { .. }));
     let sentence = refused.to_string();
     assert!(sentence.contains("sealed with a key that is not there") && sentence.contains("[store] key_file"), "{sentence}");
@@ -39,8 +39,8 @@ async fn another_key_refuses() {
     for text in [fs::read_to_string(other.path().join("sealing.key")).unwrap(), forged] {
         fs::write(folder.path().join("sealing.key"), text).unwrap();
         for refused in [
-            SqliteStore::open_exclusive(&options(folder.path())).await.unwrap_err(),
-            SqliteStore::open_shared(&options(folder.path())).await.unwrap_err(),
+            SqlStore::open_exclusive(&options(folder.path())).await.unwrap_err(),
+            SqlStore::open_shared(&options(folder.path())).await.unwrap_err(),
         ] {
             assert!(matches!(refused, OpenError::WrongKey { .. }), "{refused:?}");
             assert!(refused.to_string().contains("put the right key file there"));
@@ -52,12 +52,12 @@ async fn another_key_refuses() {
 async fn a_damaged_key_file_refuses() {
     let folder = made().await;
     fs::write(folder.path().join("sealing.key"), "# remark\nnonsense\n").unwrap();
-    let refused = SqliteStore::open_exclusive(&options(folder.path())).await.unwrap_err();
+    let refused = SqlStore::open_exclusive(&options(folder.path())).await.unwrap_err();
     assert!(matches!(refused, OpenError::KeyFileDamaged { line: 2, .. }));
     assert!(!format!("{refused} {refused:?}").contains("nonsense"));
     fs::remove_file(folder.path().join("sealing.key")).unwrap();
     fs::create_dir(folder.path().join("sealing.key")).unwrap();
-    let refused = SqliteStore::open_exclusive(&options(folder.path())).await.unwrap_err();
+    let refused = SqlStore::open_exclusive(&options(folder.path())).await.unwrap_err();
     assert!(matches!(refused, OpenError::KeyFile { .. }));
 }
 
@@ -68,18 +68,18 @@ async fn a_new_first_key_seals_and_the_old_one_still_opens() {
     let old = fs::read_to_string(&path).unwrap();
     let new = "0a0b0c0d:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
     fs::write(&path, format!("{new}\n{old}")).unwrap();
-    let store = SqliteStore::open_exclusive(&options(folder.path())).await.unwrap();
+    let store = SqlStore::open_exclusive(&options(folder.path())).await.unwrap();
     assert_eq!(store.setting("key").await.unwrap().unwrap().expose_secret(), "value");
     store.set_setting("new", &"value".into()).await.unwrap();
     store.close().await;
     // Both have sealed: without either the folder does not open.
     for text in [new.to_owned(), old.clone()] {
         fs::write(&path, text).unwrap();
-        let refused = SqliteStore::open_exclusive(&options(folder.path())).await.unwrap_err();
+        let refused = SqlStore::open_exclusive(&options(folder.path())).await.unwrap_err();
         assert!(matches!(refused, OpenError::WrongKey { .. }));
     }
     fs::write(&path, format!("{old}{new}")).unwrap();
-    let store = SqliteStore::open_exclusive(&options(folder.path())).await.unwrap();
+    let store = SqlStore::open_exclusive(&options(folder.path())).await.unwrap();
     assert_eq!(store.setting("new").await.unwrap().unwrap().expose_secret(), "value");
 }
 
@@ -87,18 +87,18 @@ async fn a_new_first_key_seals_and_the_old_one_still_opens() {
 async fn a_key_file_elsewhere_is_made_and_used() {
     let (folder, keys) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let options = Options { key_file: Some(keys.path().join("my.key")), ..options(folder.path()) };
-    let store = SqliteStore::open_exclusive(&options).await.unwrap();
+    let store = SqlStore::open_exclusive(&options).await.unwrap();
     store.set_setting("key", &"value".into()).await.unwrap();
     store.close().await;
     assert!(keys.path().join("my.key").exists() && !folder.path().join("sealing.key").exists());
-    let store = SqliteStore::open_exclusive(&options).await.unwrap();
+    let store = SqlStore::open_exclusive(&options).await.unwrap();
     assert_eq!(store.setting("key").await.unwrap().unwrap().expose_secret(), "value");
 }
 
 #[tokio::test]
 async fn a_value_moved_to_another_row_is_not_read() {
     let folder = made().await;
-    let store = SqliteStore::open_exclusive(&options(folder.path())).await.unwrap();
+    let store = SqlStore::open_exclusive(&options(folder.path())).await.unwrap();
     store.set_setting("other", &"other".into()).await.unwrap();
     let id = store.create(&uploaded("a.pem")).await.unwrap();
     store.create(&uploaded("b.pem")).await.unwrap();

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use certkeep_core::certificate::ApplyStatus;
 use certkeep_core::failure::Code;
 use certkeep_core::ports::Store;
-use certkeep_store::SqliteStore;
+use certkeep_store::SqlStore;
 use tempfile::TempDir;
 
 use super::{options, raw};
@@ -12,7 +12,7 @@ use crate::fixtures::{API_TOKEN, at, leased, record, server};
 #[tokio::test]
 async fn an_issuance_that_cannot_be_read_back_fails_and_stops_nobody() {
     let folder = TempDir::new().unwrap();
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open_exclusive(&options(folder.path())).await.unwrap());
+    let store: Arc<dyn Store> = Arc::new(SqlStore::open_exclusive(&options(folder.path())).await.unwrap());
     let (damaged, lease) = leased(&store, "damaged.pem").await;
     store.journal(vec![record(&lease.issuance, "left over")], lease.fence).await.unwrap();
     let (whole, _) = leased(&store, "whole.pem").await;

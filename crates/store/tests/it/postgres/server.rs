@@ -1,0 +1,63 @@
+//! A server that comes and goes.
+use certkeep_core::ports::{Certificates, Settings, StoreError};
+use certkeep_store::{OpenError, SqlStore};
+use certkeep_testkit::peers::{PostgresDatabase, PostgresServer};
+use secrecy::ExposeSecret;
+use tempfile::TempDir;
+
+use super::{address, options, raw};
+use crate::fixtures::uploaded;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_next_call_after_a_restart_works() {
+    let (mut server, folder) = (PostgresServer::start().await, TempDir::new().unwrap());
+    let store = SqlStore::open_server(&address(server.url()), &options(folder.path())).await.unwrap();
+    store.set_setting("key", &"before".into()).await.unwrap();
+    let id = store.create(&uploaded("a.pem")).await.unwrap();
+    server.stop();
+    server.resume().await;
+    assert_eq!(store.setting("key").await.unwrap().unwrap().expose_secret(), "before");
+    server.stop();
+    server.resume().await;
+    store.delete(id).await.unwrap();
+    assert!(store.certificate(id).await.unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_gone_is_told_without_its_password() {
+    let (mut server, folder) = (PostgresServer::start().await, TempDir::new().unwrap());
+    let store = SqlStore::open_server(&address(server.url()), &options(folder.path())).await.unwrap();
+    server.stop();
+    let password = server.url().split(['@', ':']).nth(2).unwrap().to_owned();
+    for failed in [store.setting("key").await.unwrap_err(), store.set_setting("key", &"value".into()).await.unwrap_err()] {
+        assert!(matches!(failed, StoreError::Unavailable { .. }), "{failed:?}");
+        assert!(!format!("{failed} {failed:?} {store:?}").contains(&password));
+    }
+    let refused = SqlStore::open_server(&address(server.url()), &options(folder.path())).await.unwrap_err();
+    assert!(matches!(refused, OpenError::Database { .. }), "{refused:?}");
+    assert!(refused.to_string().contains("postgres at 127.0.0.1:") && refused.to_string().contains("[store] url"), "{refused}");
+    assert!(!format!("{refused} {refused:?} {:?}", address(server.url())).contains(&password));
+    server.resume().await;
+    store.set_setting("key", &"value".into()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_whose_connection_is_cut_is_done_again() {
+    let (database, folder) = (PostgresDatabase::make().await, TempDir::new().unwrap());
+    let store = SqlStore::open_server(&address(database.url()), &options(folder.path())).await.unwrap();
+    let other = raw(&database).await;
+    // Holds up whoever adds an entry, in the midst of its transaction.
+    let mut blocker = other.begin().await.unwrap();
+    sqlx::query("UPDATE numbers SET last = last WHERE name = 'certificates'").execute(&mut *blocker).await.unwrap();
+    let adding = tokio::spawn({
+        let store = store.clone();
+        async move { store.create(&uploaded("a.pem")).await }
+    });
+    let waiting = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                   WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'UPDATE numbers%'";
+    let cut = || async { (sqlx::query(waiting).fetch_all(&other).await.unwrap().len() == 1).then_some(()) };
+    certkeep_testkit::wait::eventually(certkeep_testkit::wait::PATIENCE, "a transaction that waits", cut).await;
+    blocker.rollback().await.unwrap();
+    let id = adding.await.unwrap().unwrap();
+    assert_eq!(store.certificate(id).await.unwrap().unwrap().name, "a.pem");
+}
