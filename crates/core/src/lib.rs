@@ -5,8 +5,8 @@
 //! hickory or instant-acme; time comes in through [`time::Clock`].
 //!
 //! Start reading at [`certificate`] (the inventory), then [`application`] and [`issuance`] (how a certificate comes to
-//! be), [`renewal`] (when it is replaced), [`caa`] (who may issue), [`failure`] (what can go wrong, in numbers), and
-//! [`ports`] (what the engine asks of its adapters).
+//! be), [`renewal`] and [`renewal_info`] (when it is replaced), [`caa`] (who may issue), [`failure`] (what can go wrong, in
+//! numbers), and [`ports`] (what the engine asks of its adapters).
 pub mod application;
 pub mod caa;
 pub mod certificate;
@@ -18,4 +18,5 @@ pub mod name;
 pub mod ports;
 pub mod provider;
 pub mod renewal;
+pub mod renewal_info;
 pub mod time;

@@ -15,7 +15,9 @@ use certkeep_core::certificate::CertificateId;
 use certkeep_core::failure::{Code, Failure};
 use certkeep_core::issuance::{AcmeAccount, Fence, Issuance, Lease, Step};
 use certkeep_core::material::{IssuedProblem, PrivateKey, certificate_request, check_issued};
-use certkeep_core::ports::{AuthorizationStatus, CertificateAuthority, Issuer, Order, OrderStatus, Outcome, StoreError, Version};
+use certkeep_core::ports::{
+    AuthorizationStatus, CertificateAuthority, Issuer, Order, OrderRequest, OrderStatus, Outcome, StoreError, Version,
+};
 use certkeep_core::renewal::{renew_after_issue, retry_at};
 use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
@@ -222,7 +224,7 @@ impl Run {
         self.make_key_ahead();
         let account = self.account().await?;
         let names = self.issuance.application.names.as_slice();
-        let order = self.issuer().new_order(self.ca(), &account, names).await?;
+        let order = self.issuer().new_order(self.ca(), &account, OrderRequest::for_names(names)).await?;
         tracing::info!(issuance = self.issuance.id.0, names = self.issuance.application.names.first(), "order placed");
         self.issuance.directory = Some(self.ca().directory.clone());
         self.issuance.order_url = Some(order.url);
@@ -278,7 +280,7 @@ impl Run {
         let Some(url) = self.order_url() else { return self.start_over().await };
         let Some(csr) = self.issuance.csr.clone() else { return self.start_over().await };
         let account = self.account().await?;
-        let (issued, ()) = tokio::join!(self.issuer().issue(self.ca(), &account, &url, &csr), self.take_down());
+        let (issued, ()) = tokio::join!(self.issuer().issue(self.ca(), &account, &url, &csr, None), self.take_down());
         self.issuance.chain = Some(issued?);
         self.save(Step::Issued).await
     }
