@@ -1,4 +1,5 @@
 //! What all calls to one CA share: its client, its directory, and the nonces that are left over.
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -6,6 +7,7 @@ use bytes::Bytes;
 use certkeep_core::time::Clock;
 use http::{HeaderMap, Method, Request, Uri};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use tokio::time::Instant;
 use url::Url;
 
@@ -35,6 +37,12 @@ pub(crate) struct Directory {
     pub(crate) document: Bytes,
     pub(crate) new_account: String,
     pub(crate) new_nonce: Uri,
+    pub(crate) key_change: Option<String>,
+    /// RFC 9773 §4.1.
+    pub(crate) renewal_info: Option<String>,
+    pub(crate) revoke_cert: Option<String>,
+    /// The names of the certificate profiles on offer (draft-ietf-acme-profiles).
+    pub(crate) profiles: Vec<String>,
     /// The names by which the CA goes in CAA records.
     pub(crate) caa_identities: Vec<String>,
 }
@@ -45,6 +53,12 @@ struct Entries {
     new_account: String,
     new_nonce: String,
     #[serde(default)]
+    key_change: Option<String>,
+    #[serde(default)]
+    renewal_info: Option<String>,
+    #[serde(default)]
+    revoke_cert: Option<String>,
+    #[serde(default)]
     meta: Meta,
 }
 
@@ -53,6 +67,8 @@ struct Entries {
 struct Meta {
     #[serde(default)]
     caa_identities: Vec<String>,
+    #[serde(default)]
+    profiles: BTreeMap<String, IgnoredAny>,
 }
 
 impl Authority {
@@ -85,12 +101,28 @@ impl Authority {
             url,
             new_account: entries.new_account,
             new_nonce: entries.new_nonce.parse().map_err(|_| answer.foreign(None))?,
+            key_change: entries.key_change,
+            renewal_info: entries.renewal_info,
+            revoke_cert: entries.revoke_cert,
+            profiles: entries.meta.profiles.into_keys().collect(),
             caa_identities: entries.meta.caa_identities,
             document: answer.body,
         });
         *lock(&self.directory) = Some((Arc::clone(&directory), Instant::now()));
         self.keep_nonce(nonce);
         Ok(directory)
+    }
+
+    /// Forgets the directory, for one who has reason to believe that it has changed.
+    pub(crate) fn distrust_directory(&self) {
+        *lock(&self.directory) = None;
+    }
+
+    /// Asks without a signature, whatever the answer.
+    pub(crate) async fn get(&self, url: &Uri) -> Result<Answer, ExchangeError> {
+        let (answer, nonce) = self.exchange(Method::GET, url, HeaderMap::new(), Bytes::new()).await?;
+        self.keep_nonce(nonce);
+        Ok(answer)
     }
 
     /// Posts a signed request, whatever the answer; the nonce that comes with it is kept for the next request.

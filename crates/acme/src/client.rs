@@ -59,6 +59,9 @@ pub(crate) enum ExchangeError {
     /// No connection, or a broken one.
     #[error("unreachable: {fact}")]
     Unreachable { server: String, fact: String },
+    /// The request was not made: our key does not sign.
+    #[error("the key cannot sign")]
+    Unsigned,
     /// The server's certificate was not accepted.
     #[error("not trusted: {fact}")]
     Untrusted { server: String, fact: String },

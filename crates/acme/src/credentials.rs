@@ -9,6 +9,7 @@ use rustls_pki_types::PrivatePkcs8KeyDer;
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use serde::{Deserialize, Serialize};
 
+use crate::jws::SigningKey;
 use crate::problem::{self, Act};
 use crate::session::Session;
 
@@ -72,12 +73,21 @@ impl Credentials {
         self.key_pkcs8.expose_secret()
     }
 
+    /// The key as it signs.
+    pub(crate) fn signing_key(&self) -> Result<SigningKey, Failure> {
+        SigningKey::new(self.key()).ok_or_else(|| Failure::new(Code::Internal, DOING).fact("The account's key cannot be read."))
+    }
+
+    /// The account's URL.
+    pub(crate) fn url(&self) -> Result<&str, Failure> {
+        let unregistered = || Failure::new(Code::Internal, DOING).fact("The account was never registered.");
+        self.url.as_deref().ok_or_else(unregistered)
+    }
+
     /// The account as instant-acme knows it; asks the CA nothing.
     pub(crate) async fn account(&self, session: &Session) -> Result<Account, Failure> {
         let directory = session.directory().url.to_string();
-        let Some(url) = self.url.clone() else {
-            return Err(Failure::new(Code::Internal, DOING).fact("The account was never registered."));
-        };
+        let url = self.url()?.to_owned();
         Account::builder_with_http(Box::new(session.clone()))
             .from_parts(url, PrivatePkcs8KeyDer::from(self.key()), directory)
             .await

@@ -6,17 +6,23 @@
 //!
 //! Start reading at [`AcmeIssuer`], then `orders` (an order's life), `problem` (what a CA says, in the words of the
 //! catalogue), `session` (how instant-acme is made to speak through our own client), `authority` (directory and
-//! nonces) and `client` (HTTPS). `registration` and `jws` are there because instant-acme 0.8 cannot register a key
-//! that was saved before, together with a contact and an external account binding.
+//! nonces) and `client` (HTTPS). `registration`, `download`, `revocation` and `renewal_info`, with `post` and `jws` below
+//! them, are there because instant-acme 0.8 cannot register a key that was saved before, change to one that was, choose
+//! among chains, revoke by a certificate's own key, or tell when to ask again.
 mod authority;
 mod client;
 mod credentials;
+mod download;
 mod jws;
+mod links;
 mod orders;
 mod poll;
+mod post;
 mod problem;
 mod registration;
+mod renewal_info;
 mod retry_after;
+mod revocation;
 mod session;
 mod view;
 
@@ -25,11 +31,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use certkeep_core::failure::Failure;
+use certkeep_core::failure::{Code, Failure};
 use certkeep_core::issuance::AcmeAccount;
 use certkeep_core::material::Chain;
-use certkeep_core::name::DnsName;
-use certkeep_core::ports::{CertificateAuthority, Issuer, Order};
+use certkeep_core::ports::{CertificateAuthority, Issuer, Order, OrderRequest, RevocationReason, Revoker};
+use certkeep_core::renewal_info::{RenewalId, RenewalInfo};
 use certkeep_core::time::Clock;
 use tokio::sync::Mutex;
 
@@ -96,7 +102,26 @@ impl AcmeIssuer {
         let credentials = Credentials::open(ca, account)?;
         let session = self.session(ca).await?;
         let account = credentials.account(&session).await?;
-        Ok(Orders::new(account, session, self.patience))
+        Ok(Orders::new(account, credentials, session, self.patience))
+    }
+
+    /// Refuses a profile that the CA does not offer.
+    async fn check_profile(&self, ca: &CertificateAuthority, profile: &str) -> Result<(), Failure> {
+        let session = self.session(ca).await?;
+        if session.offers(profile) {
+            return Ok(());
+        }
+        // What is known of the directory may be an hour old.
+        session.distrust_directory();
+        let session = self.session(ca).await?;
+        if session.offers(profile) {
+            return Ok(());
+        }
+        let offered = session.directory().profiles.join(", ");
+        Err(Failure::new(Code::ProfileNotOffered, Act::NewOrder.words()).about(profile).fact(match offered.as_str() {
+            "" => "The CA offers no profiles.".to_owned(),
+            names => format!("The CA offers: {names}."),
+        }))
     }
 }
 
@@ -118,8 +143,29 @@ impl Issuer for AcmeIssuer {
         credentials.seal(&ca.directory)
     }
 
-    async fn new_order(&self, ca: &CertificateAuthority, account: &AcmeAccount, names: &[DnsName]) -> Result<Order, Failure> {
-        self.orders(ca, account).await?.place(names).await
+    async fn roll_over(
+        &self,
+        ca: &CertificateAuthority,
+        account: &AcmeAccount,
+        next: &AcmeAccount,
+    ) -> Result<AcmeAccount, Failure> {
+        let (account, mut next) = (Credentials::open(ca, account)?, Credentials::open(ca, next)?);
+        let session = self.session(ca).await?;
+        let url = registration::roll_over(&session, &account, &next).await?;
+        next.registered_as(url);
+        next.seal(&ca.directory)
+    }
+
+    async fn new_order(
+        &self,
+        ca: &CertificateAuthority,
+        account: &AcmeAccount,
+        request: OrderRequest<'_>,
+    ) -> Result<Order, Failure> {
+        if let Some(profile) = request.profile {
+            self.check_profile(ca, profile).await?;
+        }
+        self.orders(ca, account).await?.place(request).await
     }
 
     async fn order(&self, ca: &CertificateAuthority, account: &AcmeAccount, url: &str) -> Result<Order, Failure> {
@@ -142,7 +188,23 @@ impl Issuer for AcmeIssuer {
         account: &AcmeAccount,
         order_url: &str,
         csr: &[u8],
+        preferred_chain: Option<&str>,
     ) -> Result<Chain, Failure> {
-        self.orders(ca, account).await?.issue(order_url, csr).await
+        self.orders(ca, account).await?.issue(order_url, csr, preferred_chain).await
+    }
+
+    async fn renewal_info(&self, ca: &CertificateAuthority, chain: &Chain) -> Result<Option<RenewalInfo>, Failure> {
+        let Some(id) = RenewalId::of(chain) else { return Ok(None) };
+        renewal_info::read(&self.session(ca).await?, &id).await
+    }
+
+    async fn revoke(
+        &self,
+        ca: &CertificateAuthority,
+        by: Revoker<'_>,
+        chain: &Chain,
+        reason: RevocationReason,
+    ) -> Result<(), Failure> {
+        revocation::revoke(&self.session(ca).await?, ca, by, chain, reason).await
     }
 }

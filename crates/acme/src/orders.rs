@@ -3,14 +3,15 @@ use std::time::Duration;
 
 use certkeep_core::failure::{Code, Failure};
 use certkeep_core::material::Chain;
-use certkeep_core::name::DnsName;
-use certkeep_core::ports::{Order, OrderStatus};
+use certkeep_core::ports::{Order, OrderRequest, OrderStatus};
 use instant_acme::{
-    Account, AuthorizationStatus as TheirAuthorizationStatus, ChallengeStatus, ChallengeType, Error, Identifier, NewOrder,
-    Order as TheirOrder, OrderStatus as TheirOrderStatus,
+    Account, AuthorizationStatus as TheirAuthorizationStatus, CertificateIdentifier, ChallengeStatus, ChallengeType, Error,
+    Identifier, NewOrder, Order as TheirOrder, OrderStatus as TheirOrderStatus,
 };
 
 use crate::client::ExchangeError;
+use crate::credentials::Credentials;
+use crate::download::Download;
 use crate::poll::{self, Attempts, Pace};
 use crate::problem::{self, Act};
 use crate::session::Session;
@@ -25,25 +26,44 @@ const LOOKS_PER_AUTHORIZATIONS: u32 = 4;
 /// An account's orders, for one call of the port.
 pub(crate) struct Orders {
     account: Account,
+    credentials: Credentials,
     session: Session,
     patience: Duration,
 }
 
 impl Orders {
-    pub(crate) fn new(account: Account, session: Session, patience: Duration) -> Self {
-        Orders { account, session, patience }
+    pub(crate) fn new(account: Account, credentials: Credentials, session: Session, patience: Duration) -> Self {
+        Orders { account, credentials, session, patience }
     }
 
-    pub(crate) async fn place(&self, names: &[DnsName]) -> Result<Order, Failure> {
-        let identifiers: Vec<Identifier> = names.iter().map(|name| Identifier::Dns(name.as_str().to_owned())).collect();
+    pub(crate) async fn place(&self, request: OrderRequest<'_>) -> Result<Order, Failure> {
+        // A CA without renewal information does not know what it is to replace a certificate (RFC 9773 §5).
+        let mut replaces = request.replaces.filter(|_| self.session.directory().renewal_info.is_some());
+        let identifiers: Vec<Identifier> = request.names.iter().map(|name| Identifier::Dns(name.as_str().to_owned())).collect();
         let mut attempts = Attempts::at_what_happens_once();
         let mut order = loop {
-            match self.account.new_order(&NewOrder::new(&identifiers)).await {
+            let mut wanted = NewOrder::new(&identifiers);
+            if let Some(profile) = request.profile {
+                wanted = wanted.profile(profile);
+            }
+            if let Some(id) = replaces {
+                wanted = wanted.replaces(CertificateIdentifier {
+                    authority_key_identifier: id.authority().into(),
+                    serial: id.serial().into(),
+                });
+            }
+            match self.account.new_order(&wanted).await {
                 Ok(order) => break order,
+                Err(error) if replaces.is_some() && problem::may_be_about_replacing(&error) => {
+                    let subject = view::listed(request.names.iter());
+                    let refusal = problem::failure(Act::NewOrder, &subject, &error);
+                    tracing::info!(%refusal, "ordered again without saying what is replaced");
+                    replaces = None;
+                }
                 Err(error) => attempts
                     .forgive(error)
                     .await
-                    .map_err(|error| problem::failure(Act::NewOrder, &view::listed(names.iter()), &error))?,
+                    .map_err(|error| problem::failure(Act::NewOrder, &view::listed(request.names.iter()), &error))?,
             }
         };
         self.view(&mut order).await
@@ -68,7 +88,7 @@ impl Orders {
         }
     }
 
-    pub(crate) async fn issue(&self, url: &str, csr: &[u8]) -> Result<Chain, Failure> {
+    pub(crate) async fn issue(&self, url: &str, csr: &[u8], preferred_chain: Option<&str>) -> Result<Chain, Failure> {
         let mut order = self.open(url).await?;
         let mut pace = Pace::new(self.patience);
         let mut finalizations = 0;
@@ -86,7 +106,11 @@ impl Orders {
                     }
                 }
                 TheirOrderStatus::Processing | TheirOrderStatus::Ready => self.look_again(&mut order, &mut pace).await?,
-                TheirOrderStatus::Valid => return self.download(&mut order).await,
+                TheirOrderStatus::Valid => {
+                    let Some(certificate) = order.state().certificate.clone() else { return Err(no_certificate(order.url())) };
+                    let download = Download::new(&self.session, &self.credentials)?;
+                    return download.chain(&certificate, preferred_chain, &mut pace).await;
+                }
                 TheirOrderStatus::Invalid | TheirOrderStatus::Pending => {
                     return Err(view::why_not_issued(self.view(&mut order).await?));
                 }
@@ -188,22 +212,6 @@ impl Orders {
         }
     }
 
-    async fn download(&self, order: &mut TheirOrder) -> Result<Chain, Failure> {
-        let mut attempts = Attempts::at_what_can_be_repeated();
-        let pem = loop {
-            match order.certificate().await {
-                Ok(pem) => break pem.unwrap_or_default(),
-                Err(error) => attempts.forgive(error).await.map_err(|error| self.failure(Act::Download, order, &error))?,
-            }
-        };
-        Chain::parse_pem(&pem).map_err(|refusal| {
-            let code = if pem.contains("-----BEGIN CERTIFICATE-----") { Code::CertificateChain } else { Code::CaProtocol };
-            Failure::new(code, Act::Download.words())
-                .about(self.session.server())
-                .fact(format!("What the CA sent as the chain was refused: {refusal}."))
-        })
-    }
-
     fn failure(&self, act: Act, order: &TheirOrder, error: &Error) -> Failure {
         problem::failure(act, plain(order.url()), error)
     }
@@ -221,6 +229,11 @@ impl Orders {
             Err(_) => plain(order.url()).to_owned(),
         }
     }
+}
+
+fn no_certificate(order_url: &str) -> Failure {
+    let failure = Failure::new(Code::CaProtocol, Act::Download.words()).about(plain(order_url));
+    failure.fact("The order is valid, and the CA does not say where its certificate is.")
 }
 
 /// A URL without its query.

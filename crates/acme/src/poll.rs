@@ -86,7 +86,9 @@ pub(crate) fn is_hiccup(error: &ExchangeError) -> bool {
         ExchangeError::Foreign { status, retry_after, .. } | ExchangeError::Refused { status, retry_after, .. } => {
             *status >= 500 && retry_after.is_none()
         }
-        ExchangeError::Insecure { .. } | ExchangeError::Roots | ExchangeError::Untrusted { .. } => false,
+        ExchangeError::Insecure { .. } | ExchangeError::Roots | ExchangeError::Unsigned | ExchangeError::Untrusted { .. } => {
+            false
+        }
     }
 }
 

@@ -16,6 +16,9 @@ pub(crate) enum Act {
         /// With an external account.
         bound: bool,
     },
+    RenewalInfo,
+    Revoke,
+    RollOver,
     /// The CA's own looking at a challenge, and asking for it.
     Validate,
 }
@@ -30,6 +33,9 @@ impl Act {
             Act::NewOrder => "new order",
             Act::ReadOrder => "read order",
             Act::Register { .. } => "register ACME account",
+            Act::RenewalInfo => "read renewal information",
+            Act::Revoke => "revoke certificate",
+            Act::RollOver => "change ACME account key",
             Act::Validate => "validate",
         }
     }
@@ -45,6 +51,40 @@ pub(crate) fn is_bad_nonce(problem: &Problem) -> bool {
     kind(problem.r#type.as_deref()) == "badNonce"
 }
 
+pub(crate) fn is_already_revoked(problem: &Problem) -> bool {
+    kind(problem.r#type.as_deref()) == "alreadyRevoked"
+}
+
+/// Whether an order that told what it replaces may have been refused for that. A CA that does not know the certificate, or
+/// not this member of an order, has no word of its own for it (RFC 9773 §5): only what surely is about something else is not.
+pub(crate) fn may_be_about_replacing(error: &Error) -> bool {
+    const ABOUT_ELSE: [&str; 11] = [
+        "accountDoesNotExist",
+        "badNonce",
+        "badPublicKey",
+        "badSignatureAlgorithm",
+        "caa",
+        "externalAccountRequired",
+        "invalidProfile",
+        "rateLimited",
+        "rejectedIdentifier",
+        "unsupportedIdentifier",
+        "userActionRequired",
+    ];
+    // The CA took the order and does not say so of what it replaces, which instant-acme does not take for an order.
+    let Error::Other(other) = error else { return false };
+    match other.downcast_ref::<ExchangeError>() {
+        None => true,
+        Some(ExchangeError::Refused { status, problem, .. }) => {
+            let parts = problem.subproblems.iter().map(|part| part.r#type.as_deref());
+            let mut kinds = parts.chain([problem.r#type.as_deref()]).map(kind);
+            (400..500).contains(status) && *status != 429 && !kinds.any(|kind| ABOUT_ELSE.contains(&kind))
+        }
+        Some(ExchangeError::Foreign { status, .. }) => (400..500).contains(status) && *status != 429,
+        Some(_) => false,
+    }
+}
+
 pub(crate) fn is_order_not_ready(problem: &Problem) -> bool {
     kind(problem.r#type.as_deref()) == "orderNotReady"
 }
@@ -53,6 +93,11 @@ pub(crate) fn is_order_not_ready(problem: &Problem) -> bool {
 fn code_of_kind(act: Act, kind: &str, detail: &str) -> Option<Code> {
     let registering = matches!(act, Act::Register { .. });
     Some(match kind {
+        "alreadyReplaced" => Code::CaProtocol,
+        "badRevocationReason" => Code::RevocationRefused,
+        "invalidProfile" => Code::ProfileNotOffered,
+        "badPublicKey" | "malformed" | "unauthorized" if act == Act::Revoke => Code::RevocationRefused,
+        "badPublicKey" | "unauthorized" if act == Act::RollOver => Code::AccountRefused,
         "accountDoesNotExist" | "invalidContact" | "unsupportedContact" | "userActionRequired" => Code::AccountRefused,
         "badNonce" => Code::CaProtocol,
         "badCSR" => Code::CsrRefused,
@@ -88,8 +133,11 @@ fn speaks_of_binding(kind: &str, detail: &str) -> bool {
 fn code_of_status(act: Act, status: Option<u16>) -> Code {
     match status {
         Some(404) if act == Act::ReadOrder => Code::OrderInvalid,
+        // Another account has the key (RFC 8555 §7.3.5).
+        Some(409) if act == Act::RollOver => Code::AccountRefused,
         Some(429) => Code::CaRateLimited,
         Some(500..) => Code::CaError,
+        Some(400..) if act == Act::Revoke => Code::RevocationRefused,
         _ if act == Act::Validate => Code::ValidationFailed,
         // An invalid order's error, which may come without a status.
         None if act == Act::Finalize => Code::OrderInvalid,
@@ -137,8 +185,8 @@ pub(crate) fn exchange(act: Act, subject: &str, error: &ExchangeError) -> Failur
     match error {
         ExchangeError::Foreign { server, status, fact, retry_after } => {
             let code = match code_of_status(act, Some(*status)) {
-                // Whoever answered so has looked at no record.
-                Code::ValidationFailed => Code::CaProtocol,
+                // Whoever answered so has looked at no record and no certificate.
+                Code::RevocationRefused | Code::ValidationFailed => Code::CaProtocol,
                 code => code,
             };
             failure(code).about(server).status(status.to_string()).fact(fact).not_before(*retry_after)
@@ -153,6 +201,7 @@ pub(crate) fn exchange(act: Act, subject: &str, error: &ExchangeError) -> Failur
             failure(Code::CaUntrusted).about("[acme] roots").fact("A further root is not a certificate in PEM.")
         }
         ExchangeError::Unreachable { server, fact } => failure(Code::CaUnreachable).about(server).fact(fact),
+        ExchangeError::Unsigned => failure(Code::Internal).about(subject).fact("The key cannot sign."),
         ExchangeError::Untrusted { server, fact } => failure(Code::CaUntrusted).about(server).fact(fact),
     }
 }

@@ -38,6 +38,16 @@ impl Session {
         &self.directory
     }
 
+    /// Whether the CA offers this certificate profile.
+    pub(crate) fn offers(&self, profile: &str) -> bool {
+        self.directory.profiles.iter().any(|offered| offered == profile)
+    }
+
+    /// Has the directory read anew for the next call.
+    pub(crate) fn distrust_directory(&self) {
+        self.authority.distrust_directory();
+    }
+
     /// Host and port of the CA.
     pub(crate) fn server(&self) -> String {
         client::server_of(&self.directory.url.to_string())
@@ -64,6 +74,15 @@ impl Session {
         let answer = answer.success(now)?;
         *self.asked_to_wait.lock().unwrap_or_else(PoisonError::into_inner) = answer.retry_after(now);
         Ok(answer)
+    }
+
+    /// Asks without a signature, whatever the answer.
+    pub(crate) async fn get(&self, url: &Uri) -> Result<Answer, ExchangeError> {
+        self.authority.get(url).await
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// What an answer that is no success says.

@@ -136,6 +136,12 @@ catalogue! {
     AccountBindingRejected = 405 "account_binding_rejected" User Later NextCa
         "The CA does not accept the external account binding."
         "Get a new key id and HMAC key from the CA.";
+    ProfileNotOffered = 406 "profile_not_offered" User Final NextCa
+        "The CA does not offer the certificate profile that is asked for."
+        "Choose one of the profiles that the evidence names, or none.";
+    RevocationRefused = 407 "revocation_refused" Ca Final SameCa
+        "The CA refuses to revoke the certificate."
+        "Read the CA's own message in the evidence.";
     CaRateLimited = 501 "ca_rate_limited" Ca Later NextCa
         "The CA's limit is reached."
         "Nothing: certkeep tries again when the CA allows it.";

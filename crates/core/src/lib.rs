@@ -5,8 +5,9 @@
 //! hickory or instant-acme; time comes in through [`time::Clock`].
 //!
 //! Start reading at [`certificate`] (the inventory), then [`application`] and [`issuance`] (how a certificate comes to
-//! be), [`fallback`] (at which CA), [`renewal`] (when it is replaced), [`trace`] (what was seen), [`caa`] (who may issue), [`failure`] (what can go wrong, in numbers), and
-//! [`ports`] (what the engine asks of its adapters).
+//! be), [`authority`], [`fallback`] and [`ledger`] (at which CA), [`renewal`], [`renewal_info`] and [`schedule`] (when it is
+//! replaced), [`trace`] (what was seen), [`caa`] (who may issue), [`failure`] (what can go wrong, in numbers), and [`ports`]
+//! (what the engine asks of its adapters).
 pub mod application;
 pub mod authority;
 pub mod caa;
@@ -21,6 +22,7 @@ pub mod name;
 pub mod ports;
 pub mod provider;
 pub mod renewal;
+pub mod renewal_info;
 pub mod schedule;
 pub mod time;
 pub mod trace;

@@ -13,6 +13,7 @@ pub use inventory::{
 };
 pub use issuances::{Issuances, Outcome};
 pub use issuer::{
-    Authorization, AuthorizationStatus, CertificateAuthority, Challenge, ExternalAccount, Issuer, Order, OrderStatus,
+    Authorization, AuthorizationStatus, CertificateAuthority, Challenge, ExternalAccount, Issuer, Order, OrderRequest,
+    OrderStatus, RevocationReason, Revoker,
 };
 pub use store::{Settings, Store, StoreError};

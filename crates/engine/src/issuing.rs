@@ -19,7 +19,7 @@ use certkeep_core::failure::{Code, Failure};
 use certkeep_core::fallback;
 use certkeep_core::issuance::{Fence, Issuance, Lease, Step};
 use certkeep_core::material::{IssuedProblem, PrivateKey, certificate_request, check_issued};
-use certkeep_core::ports::{AuthorizationStatus, Order, OrderStatus, Outcome, StoreError, Version};
+use certkeep_core::ports::{AuthorizationStatus, Order, OrderRequest, OrderStatus, Outcome, StoreError, Version};
 use certkeep_core::renewal::{renew_after_issue, retry_at};
 use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
@@ -185,7 +185,8 @@ impl Run {
         self.make_key_ahead();
         let account = self.account().await?;
         let names = self.issuance.application.names.as_slice();
-        let placing = self.issuer().new_order(self.ca(), &account, names);
+        let request = OrderRequest { names, profile: self.choice().profile.as_deref(), replaces: None };
+        let placing = self.issuer().new_order(self.ca(), &account, request);
         let order = self.notes.act("place the order", self.ca_host(), placing, order_facts).await?;
         tracing::info!(issuance = self.issuance.id.0, names = self.issuance.application.names.first(), "order placed");
         self.issuance.directory = Some(self.ca().directory.clone());
@@ -243,7 +244,8 @@ impl Run {
         let Some(url) = self.order_url() else { return self.start_over().await };
         let Some(csr) = self.issuance.csr.clone() else { return self.start_over().await };
         let account = self.account().await?;
-        let issuing = self.issuer().issue(self.ca(), &account, &url, &csr);
+        let chain = self.choice().preferred_chain.as_deref();
+        let issuing = self.issuer().issue(self.ca(), &account, &url, &csr, chain);
         let issuing = self.notes.act("have the certificate issued", self.ca_host(), issuing, |_| Vec::new());
         let (issued, ()) = tokio::join!(issuing, self.take_down());
         self.issuance.chain = Some(issued?);

@@ -6,7 +6,9 @@ use certkeep_core::failure::{Code, Failure};
 use certkeep_core::issuance::AcmeAccount;
 use certkeep_core::material::{Chain, KeyType, PrivateKey, certificate_request, check_issued};
 use certkeep_core::name::DnsName;
-use certkeep_core::ports::{AuthorizationStatus, CertificateAuthority, ExternalAccount, Issuer, Order, OrderStatus};
+use certkeep_core::ports::{
+    AuthorizationStatus, CertificateAuthority, ExternalAccount, Issuer, Order, OrderRequest, OrderStatus,
+};
 use certkeep_core::time::{Clock, SystemClock};
 use certkeep_testkit::peers::{self, DnsRouter, Pebble, PebbleOptions, PowerDns};
 
@@ -62,7 +64,7 @@ impl House {
     }
 
     async fn place(&self, wanted: &[&str]) -> Order {
-        self.issuer.new_order(&self.ca, &self.account, &names(wanted)).await.unwrap()
+        self.issuer.new_order(&self.ca, &self.account, OrderRequest::for_names(&names(wanted))).await.unwrap()
     }
 
     /// Puts up what the CA will look for, in place of what is there; all of it at one name must be in one order.
@@ -86,7 +88,7 @@ impl House {
     }
 
     async fn issue(&self, order: &Order, csr: &[u8]) -> Result<Chain, Failure> {
-        self.issuer.issue(&self.ca, &self.account, &order.url, csr).await
+        self.issuer.issue(&self.ca, &self.account, &order.url, csr, None).await
     }
 }
 
@@ -194,7 +196,8 @@ async fn a_wrong_record_fails_the_validation_in_the_words_of_the_ca() {
 #[tokio::test]
 async fn a_blocked_name_is_refused() {
     let house = House::build(|options| options.blocked_domains = vec![ZONE.into()]).await;
-    let failure = house.issuer.new_order(&house.ca, &house.account, &names(&["no.acme.test"])).await.unwrap_err();
+    let failure =
+        house.issuer.new_order(&house.ca, &house.account, OrderRequest::for_names(&names(&["no.acme.test"]))).await.unwrap_err();
     assert_eq!(failure.code, Code::NameRefused, "{failure}");
     assert_eq!(failure.evidence.their_code.as_deref(), Some("rejectedIdentifier"));
 }

@@ -6,7 +6,7 @@ use certkeep_core::failure::{Code, Failure};
 use certkeep_core::issuance::AcmeAccount;
 use certkeep_core::material::{Chain, KeyType, PrivateKey, certificate_request, check_issued};
 use certkeep_core::name::DnsName;
-use certkeep_core::ports::{CertificateAuthority, Issuer, Order};
+use certkeep_core::ports::{CertificateAuthority, Issuer, Order, OrderRequest};
 use certkeep_core::time::{Clock, SystemClock};
 use certkeep_sandbox::{Fault, Options, RetryAfter, Sandbox, Times};
 use jiff::SignedDuration;
@@ -37,7 +37,7 @@ impl House {
     }
 
     async fn place(&self, wanted: &[&str]) -> Result<Order, Failure> {
-        self.issuer.new_order(&self.ca, &self.account, &names(wanted)).await
+        self.issuer.new_order(&self.ca, &self.account, OrderRequest::for_names(&names(wanted))).await
     }
 
     async fn validate(&self, order: &Order) -> Result<Order, Failure> {
@@ -57,7 +57,7 @@ impl House {
         self.validate(&order).await?;
         let key = PrivateKey::generate(KeyType::P256).unwrap();
         let csr = certificate_request(&key, &names(wanted)).unwrap();
-        Ok((key, self.issuer.issue(&self.ca, &self.account, &order.url, &csr).await?))
+        Ok((key, self.issuer.issue(&self.ca, &self.account, &order.url, &csr, None).await?))
     }
 }
 

@@ -8,7 +8,7 @@ use certkeep_acme::AcmeIssuer;
 use certkeep_core::failure::{Code, Failure};
 use certkeep_core::issuance::AcmeAccount;
 use certkeep_core::name::DnsName;
-use certkeep_core::ports::{CertificateAuthority, ExternalAccount, Issuer, OrderStatus};
+use certkeep_core::ports::{CertificateAuthority, ExternalAccount, Issuer, OrderRequest, OrderStatus};
 use certkeep_testkit::clock::MovableClock;
 use jiff::Timestamp;
 use serde_json::json;
@@ -38,7 +38,7 @@ async fn refused(reply: Reply) -> Failure {
     let (stub, issuer) = (Stub::start().await, issuer());
     let account = registered(&issuer, &stub.ca()).await;
     stub.always("/new-order", reply);
-    issuer.new_order(&stub.ca(), &account, &names()).await.unwrap_err()
+    issuer.new_order(&stub.ca(), &account, OrderRequest::for_names(&names())).await.unwrap_err()
 }
 
 #[tokio::test]
@@ -62,7 +62,7 @@ async fn a_directory_is_read_once_and_nonces_are_not_asked_for_twice() {
     assert_eq!(issuer.caa_identities(&stub.ca()).await.unwrap(), Vec::<String>::new());
     let account = registered(&issuer, &stub.ca()).await;
     for _ in 0..3 {
-        issuer.new_order(&stub.ca(), &account, &names()).await.unwrap();
+        issuer.new_order(&stub.ca(), &account, OrderRequest::for_names(&names())).await.unwrap();
     }
     assert_eq!(stub.count(Method::GET, "/dir"), 1);
     assert_eq!(stub.count(Method::HEAD, "/nonce"), 0, "the directory's answer has brought one");
@@ -78,13 +78,13 @@ async fn forty_bad_nonces_in_a_row_are_survived() {
         stub.once(path, bad());
     }
     stub.once("/authz/1", [stub.authorization("pending", "pending")]);
-    let order = issuer.new_order(&stub.ca(), &account, &names()).await.unwrap();
+    let order = issuer.new_order(&stub.ca(), &account, OrderRequest::for_names(&names())).await.unwrap();
     stub.once("/order/1", [stub.order("pending")]);
     stub.once("/authz/1", [stub.authorization("pending", "pending")]);
     let challenge = order.authorizations[0].challenge.clone().unwrap().url;
     issuer.validate(&stub.ca(), &account, &order.url, &[challenge]).await.unwrap();
     stub.once("/order/1", [stub.order("ready"), stub.order("processing"), stub.order("valid")]);
-    issuer.issue(&stub.ca(), &account, &order.url, CSR).await.unwrap();
+    issuer.issue(&stub.ca(), &account, &order.url, CSR, None).await.unwrap();
 }
 
 #[tokio::test]
@@ -192,7 +192,7 @@ async fn plain_http_is_for_loopback_only() {
 
     stub.once("/new-order", [stub.order("pending").header("location", "http://elsewhere.example/order/1")]);
     let account = registered(&issuer, &stub.ca()).await;
-    let order = issuer.new_order(&stub.ca(), &account, &names()).await.unwrap();
+    let order = issuer.new_order(&stub.ca(), &account, OrderRequest::for_names(&names())).await.unwrap();
     let failure = issuer.order(&stub.ca(), &account, &order.url).await.unwrap_err();
     assert_eq!((failure.code, failure.evidence.subject.as_deref()), (Code::CaProtocol, Some("elsewhere.example")));
 }
@@ -305,14 +305,14 @@ async fn an_issuance_without_end_is_given_up() {
     let issuer = issuer().with_patience(Duration::from_millis(300));
     let account = registered(&issuer, &stub.ca()).await;
     stub.always("/order/1", stub.order("processing"));
-    let failure = issuer.issue(&stub.ca(), &account, &stub.url("/order/1"), CSR).await.unwrap_err();
+    let failure = issuer.issue(&stub.ca(), &account, &stub.url("/order/1"), CSR, None).await.unwrap_err();
     assert_eq!(failure.code, Code::StepTimeout);
     assert_eq!(stub.count(Method::POST, "/finalize/1"), 0);
 
     // A CA that takes the request and never says that it is at work is not asked on and on.
     stub.always("/order/1", stub.order("ready"));
     stub.always("/finalize/1", stub.order("ready"));
-    let failure = issuer.issue(&stub.ca(), &account, &stub.url("/order/1"), CSR).await.unwrap_err();
+    let failure = issuer.issue(&stub.ca(), &account, &stub.url("/order/1"), CSR, None).await.unwrap_err();
     assert_eq!(failure.code, Code::StepTimeout);
     assert_eq!(stub.count(Method::POST, "/finalize/1"), 3);
 }
@@ -325,7 +325,7 @@ async fn an_order_is_finalized_only_when_it_is_ready() {
     for (states, finalizations) in [(&["ready", "valid"][..], 1), (&["processing", "processing", "valid"], 0), (&["valid"], 0)] {
         let before = stub.count(Method::POST, "/finalize/1");
         stub.once("/order/1", states.iter().map(|state| stub.order(state)));
-        issuer.issue(&stub.ca(), &account, &url, CSR).await.unwrap();
+        issuer.issue(&stub.ca(), &account, &url, CSR, None).await.unwrap();
         assert_eq!(stub.count(Method::POST, "/finalize/1") - before, finalizations, "{states:?}");
     }
 }
@@ -337,7 +337,7 @@ async fn a_finalization_whose_answer_was_lost_goes_on() {
     for reply in [Reply::text(502, "text/html", ""), Reply::problem(403, "orderNotReady", "it is processing")] {
         stub.once("/finalize/1", [reply]);
         stub.once("/order/1", [stub.order("ready"), stub.order("processing"), stub.order("valid")]);
-        issuer.issue(&stub.ca(), &account, &stub.url("/order/1"), CSR).await.unwrap();
+        issuer.issue(&stub.ca(), &account, &stub.url("/order/1"), CSR, None).await.unwrap();
     }
     assert_eq!(stub.count(Method::POST, "/finalize/1"), 2);
 }
@@ -347,7 +347,7 @@ async fn a_refused_request_is_told() {
     let (stub, issuer) = (Stub::start().await, issuer());
     let account = registered(&issuer, &stub.ca()).await;
     stub.always("/finalize/1", Reply::problem(400, "badCSR", "no RSA here"));
-    let failure = issuer.issue(&stub.ca(), &account, &stub.url("/order/1"), CSR).await.unwrap_err();
+    let failure = issuer.issue(&stub.ca(), &account, &stub.url("/order/1"), CSR, None).await.unwrap_err();
     assert_eq!((failure.code, failure.evidence.their_message.as_deref()), (Code::CsrRefused, Some("no RSA here")));
     assert_eq!(failure.evidence.subject.as_deref(), Some("a.example.com"));
     assert_eq!(stub.count(Method::POST, "/finalize/1"), 1);
@@ -360,7 +360,7 @@ async fn an_order_that_fails_while_issuing_says_why() {
     let mut invalid: serde_json::Value = serde_json::from_str(&stub.order("invalid").body).unwrap();
     invalid["error"] = json!({ "type": "urn:ietf:params:acme:error:caa", "detail": "CAA forbids", "status": 403 });
     stub.once("/order/1", [stub.order("ready"), Reply::json(&invalid)]);
-    let failure = issuer.issue(&stub.ca(), &account, &stub.url("/order/1"), CSR).await.unwrap_err();
+    let failure = issuer.issue(&stub.ca(), &account, &stub.url("/order/1"), CSR, None).await.unwrap_err();
     assert_eq!((failure.code, failure.evidence.their_message.as_deref()), (Code::CaaForbids, Some("CAA forbids")));
     assert_eq!(failure.evidence.subject.as_deref(), Some("a.example.com"));
 }
@@ -375,7 +375,7 @@ async fn a_chain_that_is_none_is_told() {
         ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", Code::CertificateChain),
     ] {
         stub.always("/certificate/1", Reply::text(200, "text/plain", body));
-        let failure = issuer.issue(&stub.ca(), &account, &stub.url("/order/1"), CSR).await.unwrap_err();
+        let failure = issuer.issue(&stub.ca(), &account, &stub.url("/order/1"), CSR, None).await.unwrap_err();
         assert_eq!(failure.code, code, "{body}");
     }
 }
@@ -384,7 +384,7 @@ async fn a_chain_that_is_none_is_told() {
 async fn an_account_that_was_never_registered_places_no_order() {
     let (stub, issuer) = (Stub::start().await, issuer());
     let saved = issuer.new_account(&stub.ca()).unwrap();
-    let failure = issuer.new_order(&stub.ca(), &saved, &names()).await.unwrap_err();
+    let failure = issuer.new_order(&stub.ca(), &saved, OrderRequest::for_names(&names())).await.unwrap_err();
     assert_eq!(failure.code, Code::Internal);
     assert_eq!(stub.count(Method::POST, "/new-order"), 0);
 }

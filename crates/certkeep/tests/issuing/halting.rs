@@ -8,8 +8,12 @@ use certkeep_core::failure::Failure;
 use certkeep_core::issuance::{AcmeAccount, TxtRecord, Zone};
 use certkeep_core::material::Chain;
 use certkeep_core::name::DnsName;
-use certkeep_core::ports::{CertificateAuthority, DnsProvider, DnsProviders, Issuer, Order, Propagation, Resolver, Sighting};
+use certkeep_core::ports::{
+    CertificateAuthority, DnsProvider, DnsProviders, Issuer, Order, OrderRequest, Propagation, Resolver, RevocationReason,
+    Revoker, Sighting,
+};
 use certkeep_core::provider::{Descriptor, Parameters};
+use certkeep_core::renewal_info::RenewalInfo;
 use certkeep_engine::Ports;
 use tokio::sync::Notify;
 
@@ -129,8 +133,22 @@ impl Issuer for Ca {
         self.1.around(self.0.register(ca, account)).await
     }
 
-    async fn new_order(&self, ca: &CertificateAuthority, account: &AcmeAccount, names: &[DnsName]) -> Result<Order, Failure> {
-        self.1.around(self.0.new_order(ca, account, names)).await
+    async fn roll_over(
+        &self,
+        ca: &CertificateAuthority,
+        account: &AcmeAccount,
+        next: &AcmeAccount,
+    ) -> Result<AcmeAccount, Failure> {
+        self.1.around(self.0.roll_over(ca, account, next)).await
+    }
+
+    async fn new_order(
+        &self,
+        ca: &CertificateAuthority,
+        account: &AcmeAccount,
+        request: OrderRequest<'_>,
+    ) -> Result<Order, Failure> {
+        self.1.around(self.0.new_order(ca, account, request)).await
     }
 
     async fn order(&self, ca: &CertificateAuthority, account: &AcmeAccount, url: &str) -> Result<Order, Failure> {
@@ -153,7 +171,22 @@ impl Issuer for Ca {
         account: &AcmeAccount,
         order_url: &str,
         csr: &[u8],
+        preferred_chain: Option<&str>,
     ) -> Result<Chain, Failure> {
-        self.1.around(self.0.issue(ca, account, order_url, csr)).await
+        self.1.around(self.0.issue(ca, account, order_url, csr, preferred_chain)).await
+    }
+
+    async fn renewal_info(&self, ca: &CertificateAuthority, chain: &Chain) -> Result<Option<RenewalInfo>, Failure> {
+        self.0.renewal_info(ca, chain).await
+    }
+
+    async fn revoke(
+        &self,
+        ca: &CertificateAuthority,
+        by: Revoker<'_>,
+        chain: &Chain,
+        reason: RevocationReason,
+    ) -> Result<(), Failure> {
+        self.1.around(self.0.revoke(ca, by, chain, reason)).await
     }
 }

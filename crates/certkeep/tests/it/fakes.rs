@@ -8,10 +8,11 @@ use certkeep_core::issuance::{AcmeAccount, TxtRecord, Zone};
 use certkeep_core::material::Chain;
 use certkeep_core::name::DnsName;
 use certkeep_core::ports::{
-    Authorization, AuthorizationStatus, CertificateAuthority, DnsProvider, DnsProviders, Issuer, Order, OrderStatus, Propagation,
-    Resolver, Sighting,
+    Authorization, AuthorizationStatus, CertificateAuthority, DnsProvider, DnsProviders, Issuer, Order, OrderRequest,
+    OrderStatus, Propagation, Resolver, RevocationReason, Revoker, Sighting,
 };
 use certkeep_core::provider::{DefaultValue, Descriptor, Parameter, ParameterKind, Parameters};
+use certkeep_core::renewal_info::RenewalInfo;
 use certkeep_core::time::Clock;
 use certkeep_testkit::clock::MovableClock;
 
@@ -68,11 +69,15 @@ impl Issuer for FakeCa {
         Ok(AcmeAccount { registered: true, ..account.clone() })
     }
 
-    async fn new_order(&self, _: &CertificateAuthority, _: &AcmeAccount, names: &[DnsName]) -> Result<Order, Failure> {
+    async fn roll_over(&self, _: &CertificateAuthority, _: &AcmeAccount, next: &AcmeAccount) -> Result<AcmeAccount, Failure> {
+        Ok(AcmeAccount { registered: true, ..next.clone() })
+    }
+
+    async fn new_order(&self, _: &CertificateAuthority, _: &AcmeAccount, request: OrderRequest<'_>) -> Result<Order, Failure> {
         if let Some(code) = *self.failure.lock().unwrap() {
             return Err(Failure::new(code, "placing an order"));
         }
-        *self.names.lock().unwrap() = names.to_vec();
+        *self.names.lock().unwrap() = request.names.to_vec();
         Ok(self.order())
     }
 
@@ -84,8 +89,23 @@ impl Issuer for FakeCa {
         Ok(self.order())
     }
 
-    async fn issue(&self, _: &CertificateAuthority, _: &AcmeAccount, _: &str, csr: &[u8]) -> Result<Chain, Failure> {
+    async fn issue(
+        &self,
+        _: &CertificateAuthority,
+        _: &AcmeAccount,
+        _: &str,
+        csr: &[u8],
+        _: Option<&str>,
+    ) -> Result<Chain, Failure> {
         Ok(Chain::new(vec![material::signed(csr, self.clock.now())]).unwrap())
+    }
+
+    async fn renewal_info(&self, _: &CertificateAuthority, _: &Chain) -> Result<Option<RenewalInfo>, Failure> {
+        Ok(None)
+    }
+
+    async fn revoke(&self, _: &CertificateAuthority, _: Revoker<'_>, _: &Chain, _: RevocationReason) -> Result<(), Failure> {
+        Ok(())
     }
 }
 

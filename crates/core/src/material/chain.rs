@@ -1,7 +1,9 @@
 //! A leaf with the certificates that lead to its root.
+use x509_parser::prelude::{FromDer, X509Certificate};
+
 use super::certificate::Certificate;
 use super::path::{Family, MAX_CERTIFICATES};
-use super::{Refusal, pem};
+use super::{Refusal, pem, subject};
 use crate::certificate::Held;
 
 /// Certificates in DER, leaf first, each signed by the next; at least one.
@@ -66,6 +68,12 @@ impl Chain {
     pub fn facts(&self) -> Result<Facts, Refusal> {
         let leaf = self.0.first().ok_or(Refusal::NoCertificate)?;
         Certificate::read(leaf).map(|leaf| leaf.facts())
+    }
+
+    /// The common name of who issued the topmost certificate: the root that the chain leads to.
+    pub fn root_name(&self) -> Option<String> {
+        let (_, top) = X509Certificate::from_der(self.0.last()?).ok()?;
+        subject::common_name(top.issuer())
     }
 
     /// Certificates that have been put in order.
