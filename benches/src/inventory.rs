@@ -39,7 +39,7 @@ pub(crate) async fn fill(folder: &Path, count: usize) {
         let key = PrivateKey::from_pkcs8(key.serialize_der());
         let new = NewCertificate {
             name: format!("{name}.pem"),
-            version: Some(Version { chain: chain.clone(), key: Some(key), held }),
+            version: Some(Version { chain: chain.clone(), key: Some(key), held, directory: None }),
             server: Some(NewServer { application: Some(application), next_issuance: Some(not_after) }),
             upload: None,
             limit: None,

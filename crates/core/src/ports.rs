@@ -4,6 +4,7 @@ mod dns;
 mod inventory;
 mod issuances;
 mod issuer;
+mod ledger;
 mod store;
 
 pub use clients::{BlockSubject, ClientChange, Clients, Opening, Rotation};
@@ -16,4 +17,5 @@ pub use issuer::{
     Authorization, AuthorizationStatus, CertificateAuthority, Challenge, ExternalAccount, Issuer, Order, OrderRequest,
     OrderStatus, RevocationReason, Revoker,
 };
+pub use ledger::{Ledger, Question, Renewals, Told};
 pub use store::{Settings, Store, StoreError};

@@ -8,6 +8,7 @@ mod noting;
 mod places;
 mod presenting;
 mod records;
+mod spending;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -185,7 +186,9 @@ impl Run {
         self.make_key_ahead();
         let account = self.account().await?;
         let names = self.issuance.application.names.as_slice();
-        let request = OrderRequest { names, profile: self.choice().profile.as_deref(), replaces: None };
+        let place = self.place().await?;
+        self.spend_order(place.standing).await?;
+        let request = OrderRequest { names, profile: self.choice().profile.as_deref(), replaces: place.replaces.as_ref() };
         let placing = self.issuer().new_order(self.ca(), &account, request);
         let order = self.notes.act("place the order", self.ca_host(), placing, order_facts).await?;
         tracing::info!(issuance = self.issuance.id.0, names = self.issuance.application.names.first(), "order placed");
@@ -221,8 +224,10 @@ impl Run {
         let records = self.engine.store().records(self.issuance.id).await?;
         let challenges: Vec<String> = records.into_iter().map(|record| record.challenge).collect();
         let validating = self.issuer().validate(self.ca(), &account, &url, &challenges);
-        let order = self.notes.act("have the names validated", self.ca_host(), validating, order_facts).await?;
-        refused_order(&order)?;
+        let validated = self.notes.act("have the names validated", self.ca_host(), validating, order_facts).await;
+        let validated = validated.and_then(|order| refused_order(&order));
+        self.spend_validation(validated.as_ref().err()).await?;
+        validated?;
         self.save(Step::Validated).await
     }
 
@@ -249,6 +254,7 @@ impl Run {
         let issuing = self.notes.act("have the certificate issued", self.ca_host(), issuing, |_| Vec::new());
         let (issued, ()) = tokio::join!(issuing, self.take_down());
         self.issuance.chain = Some(issued?);
+        self.spend_certificate(self.place().await?.standing).await?;
         self.save(Step::Issued).await
     }
 
@@ -268,7 +274,7 @@ impl Run {
         })?;
         let policy = self.engine.inner.settings.renewal;
         let renewal = renew_after_issue(self.engine.now(), facts.held.validity, policy, draw());
-        let version = Version { chain, key: Some(key), held: facts.held };
+        let version = Version { chain, key: Some(key), held: facts.held, directory: self.issuance.directory.clone() };
         self.notes.hand_over(&mut self.issuance.trace);
         self.issuance.step = Step::Done;
         let outcome = Outcome::Issued(Box::new(version), renewal);

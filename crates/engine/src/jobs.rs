@@ -75,12 +75,20 @@ impl Engine {
                 at_work.leases.insert(task.id(), held);
             }
         }
-        if !at_work.removing {
+        if at_work.removing.is_none() {
             let due = self.store().due_removals(now, BATCH).await?;
             if !due.is_empty() {
                 let engine = self.clone();
-                at_work.tasks.spawn(async move { engine.remove_leftovers(&due).await });
-                at_work.removing = true;
+                let task = at_work.tasks.spawn(async move { engine.remove_leftovers(&due).await });
+                at_work.removing = Some(task.id());
+            }
+        }
+        if at_work.asking.is_none() {
+            let questions = self.questions().await?;
+            if !questions.is_empty() {
+                let engine = self.clone();
+                let task = at_work.tasks.spawn(async move { engine.ask_about_renewals(&questions).await });
+                at_work.asking = Some(task.id());
             }
         }
         if free == 0 {
@@ -93,7 +101,7 @@ impl Engine {
             Duration::try_from(until).unwrap_or_default()
         });
         // The records that are being removed stay due until they are gone.
-        let shortest = if at_work.removing { AFTER_FAULT } else { Duration::ZERO };
+        let shortest = if at_work.removing.is_some() { AFTER_FAULT } else { Duration::ZERO };
         Ok(until.max(shortest).min(LONGEST_SLEEP))
     }
 
@@ -121,13 +129,16 @@ impl Engine {
             Err(error) => error.id(),
         };
         let Some((issuance, fence)) = at_work.leases.remove(&id) else {
-            at_work.removing = false;
+            let (what, task) = if at_work.removing == Some(id) {
+                ("the removal of leftover records", &mut at_work.removing)
+            } else {
+                ("asking CAs when to renew", &mut at_work.asking)
+            };
+            *task = None;
             match ended {
                 Ok((_, Ok(()))) => {}
-                Ok((_, Err(error))) => {
-                    tracing::error!(error = &error as &dyn std::error::Error, "leftover records are not removed yet");
-                }
-                Err(error) => tracing::error!(%error, "the removal of leftover records broke down"),
+                Ok((_, Err(error))) => tracing::error!(error = &error as &dyn std::error::Error, "{what} is put off"),
+                Err(error) => tracing::error!(%error, "{what} broke down"),
             }
             return;
         };
@@ -154,12 +165,13 @@ async fn told_to_stop(shutdown: &mut watch::Receiver<bool>) {
     let _ = shutdown.wait_for(|stop| *stop).await;
 }
 
-/// What this process works on: issuances, and one removal of leftover records at a time.
+/// What this process works on: issuances, and, one at a time, removals of leftover records and questions to CAs.
 #[derive(Default)]
 struct AtWork {
     tasks: JoinSet<Result<(), StoreError>>,
     leases: HashMap<Id, (IssuanceId, Fence)>,
-    removing: bool,
+    removing: Option<Id>,
+    asking: Option<Id>,
 }
 
 /// Forgets what another process changed, and sweeps what has had its time.
@@ -190,7 +202,8 @@ async fn housekeeping(engine: Engine) {
 }
 
 impl Engine {
-    /// Deletes uploads that were kept for their time (contract §4.5), tokens that are long dead, idle counters.
+    /// Deletes uploads that were kept for their time (contract §4.5), tokens that are long dead, idle counters, what was
+    /// spent at CAs so long ago that it says nothing any more.
     ///
     /// # Errors
     /// The store's.
@@ -199,8 +212,9 @@ impl Engine {
         let uploads = self.store().sweep_uploads(now.saturating_sub(UPLOAD_LIFE).unwrap_or(now)).await?;
         let tokens = self.store().sweep_sessions(now.saturating_sub(DEAD_TOKEN_LIFE).unwrap_or(now)).await?;
         let counters = self.store().sweep_failed_logins(now.saturating_sub(FAILED_LOGIN_LIFE).unwrap_or(now)).await?;
-        if uploads + tokens + counters > 0 {
-            tracing::info!(uploads, tokens, counters, "swept");
+        let spendings = self.store().sweep_spendings(now).await?;
+        if uploads + tokens + counters + spendings > 0 {
+            tracing::info!(uploads, tokens, counters, spendings, "swept");
         }
         Ok(())
     }

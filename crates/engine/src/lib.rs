@@ -5,6 +5,7 @@
 //! - [`webserver`]: which certificate certkeep's own HTTPS serves (contract §5).
 //! - [`issuing`]: an issuance, step by saved step (DESIGN §3 of the project: see `ARCHITECTURE.md`).
 //! - [`preflight`]: whether an application can work, without an order.
+//! - [`renewing`]: asking CAs when to renew.
 //! - [`jobs`]: the loop that finds due work and takes it.
 //!
 //! What may not enter: a transport, a database, a DNS or ACME library. Only the ports of [`certkeep_core`] are known
@@ -16,6 +17,7 @@ pub mod inventory;
 pub mod issuing;
 pub mod jobs;
 pub mod preflight;
+pub mod renewing;
 pub mod webserver;
 
 use std::sync::Arc;

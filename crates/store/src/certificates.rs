@@ -70,7 +70,7 @@ impl Certificates for SqlStore {
 
     async fn current_version(&self, id: CertificateId) -> Result<Option<Version>, StoreError> {
         let row: Option<VersionRow> = sqlx::query_as(
-            "SELECT v.id, v.chain, v.sealed_key, v.issue_to, v.not_before, v.not_after
+            "SELECT v.id, v.chain, v.sealed_key, v.issue_to, v.not_before, v.not_after, v.directory
              FROM certificates c JOIN versions v ON v.id = c.current_version
              WHERE c.id = $1",
         )

@@ -23,6 +23,7 @@ pub(crate) const NEXT_DUE: &str = "SELECT MIN(due_at) FROM (
          SELECT MIN(next_issuance_at) AS due_at FROM certificates WHERE next_issuance_at IS NOT NULL
          UNION ALL SELECT MIN(due_at) FROM issuances WHERE due_at IS NOT NULL
          UNION ALL SELECT MIN(due_at) FROM challenge_records WHERE due_at IS NOT NULL
+         UNION ALL SELECT MIN(renewal_ask_at) FROM certificates WHERE renewal_ask_at IS NOT NULL
      ) AS work";
 
 fn credentials(directory: &str) -> Place<'_> {

@@ -18,9 +18,11 @@ mod key_file;
 mod open;
 #[cfg(test)]
 mod plans;
+mod renewals;
 mod rows;
 mod seal;
 mod settings;
+mod spendings;
 mod uploads;
 
 use std::fs::File;

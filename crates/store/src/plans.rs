@@ -7,6 +7,7 @@ use crate::certificates::list::page_statement;
 use crate::dialect::Dialect;
 use crate::issuances::NEXT_DUE;
 use crate::issuances::leases::{DUE, lease_of};
+use crate::renewals::QUESTIONS;
 use crate::{Options, SqlStore};
 
 async fn empty() -> (SqlStore, TempDir) {
@@ -24,9 +25,12 @@ async fn plan(store: &SqlStore, statement: &str) -> String {
 #[tokio::test]
 async fn due_work_is_picked_by_an_index() {
     let (store, _folder) = empty().await;
-    for (statement, index) in
-        [(DUE, "certificates_due"), (lease_of(Dialect::Sqlite), "issuances_due"), (NEXT_DUE, "challenge_records_due")]
-    {
+    for (statement, index) in [
+        (DUE, "certificates_due"),
+        (lease_of(Dialect::Sqlite), "issuances_due"),
+        (NEXT_DUE, "challenge_records_due"),
+        (QUESTIONS, "certificates_to_ask"),
+    ] {
         let plan = plan(&store, statement).await;
         assert!(plan.contains(index), "{plan}");
         // MIN() of an indexed column reads one entry, though SQLite calls it a search or a scan of the index.

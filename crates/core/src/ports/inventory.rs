@@ -19,6 +19,8 @@ pub struct Version {
     pub key: Option<PrivateKey>,
     /// Facts about the leaf.
     pub held: Held,
+    /// The directory URL of the CA that issued it to us; absent for what was uploaded.
+    pub directory: Option<String>,
 }
 
 /// An entry to be added.

@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use super::clients::Clients;
 use super::inventory::{Certificates, Uploads};
 use super::issuances::Issuances;
+use super::ledger::{Ledger, Renewals};
 use crate::issuance::IssuanceId;
 
 /// Why the store did not do as asked. `Display` never repeats the source.
@@ -36,7 +37,7 @@ pub enum StoreError {
 }
 
 /// All of the store.
-pub trait Store: Certificates + Clients + Issuances + Settings + Uploads {}
+pub trait Store: Certificates + Clients + Issuances + Ledger + Renewals + Settings + Uploads {}
 
 /// Single values, all of them sealed.
 #[async_trait]

@@ -82,7 +82,7 @@ impl Engine {
                 let read = move || material::trusted(file.content.expose_secret(), file.password.as_ref(), now);
                 let material = self.blocking(read).await?;
                 let material = material.map_err(|refusal| refused(&refusal))?;
-                let version = Version { chain: material.chain, key: None, held: material.facts.held };
+                let version = Version { chain: material.chain, key: None, held: material.facts.held, directory: None };
                 let new = NewCertificate {
                     name: upload.clone(),
                     version: Some(version),
@@ -276,7 +276,7 @@ impl Engine {
 }
 
 fn version(material: ServerMaterial) -> Version {
-    Version { chain: material.chain, key: Some(material.key), held: material.facts.held }
+    Version { chain: material.chain, key: Some(material.key), held: material.facts.held, directory: None }
 }
 
 fn merged(input: ApplicationInput, current: &Application) -> ApplicationInput {

@@ -23,11 +23,6 @@ impl Run {
         &self.choice().ca
     }
 
-    /// The CA in the words of the trace.
-    pub(super) fn ca_host(&self) -> &str {
-        fallback::host(&self.ca().directory)
-    }
-
     pub(super) fn issuer(&self) -> &dyn Issuer {
         self.engine.inner.ports.issuer.as_ref()
     }
@@ -51,6 +46,7 @@ impl Run {
             }
         };
         // Registering twice at once does no harm: the CA knows the account by its key.
+        self.spend_registration().await?;
         let registering = self.issuer().register(self.ca(), &account);
         let account = self.notes.act("register the account", self.ca_host(), registering, |_| Vec::new()).await?;
         self.engine.store().keep_acme_account(&account).await?;
@@ -74,9 +70,10 @@ impl Run {
         self.keep_lease(FIRST_LEASE).await
     }
 
-    /// Begins again at the next CA, if there is one and the failure is this one's alone; answers whether it does. What is
+    /// Heeds what the CA asks for, and begins again at the next CA, if there is one and the failure is this one's alone; answers whether it does. What is
     /// in the journal is taken down first: the next CA wants other values.
     pub(super) async fn move_on(&mut self, failure: &Failure) -> Result<bool, StoreError> {
+        self.heed(failure).await?;
         let here = Tried { directory: self.ca().directory.clone(), failure: failure.clone() };
         let tried: Vec<Tried> = self.issuance.tried.iter().cloned().chain([here]).collect();
         let Some(next) = fallback::next(directories(&self.engine.inner.settings.cas), &tried) else { return Ok(false) };

@@ -39,8 +39,16 @@ CREATE TABLE certificates (
     failure_code BIGINT,
     failure TEXT COLLATE "C",
     failures_in_a_row BIGINT NOT NULL DEFAULT 0,
-    next_issuance_at BIGINT
+    next_issuance_at BIGINT,
+    -- What the CA said of the renewal of what is held (RFC 9773), and when to ask it again; absent where there is nobody to
+    -- ask. The instant is the one that was chosen within the window.
+    renewal_ask_at BIGINT,
+    renewal_window_start BIGINT,
+    renewal_window_end BIGINT,
+    renewal_at BIGINT,
+    renewal_explanation TEXT COLLATE "C"
 );
+CREATE INDEX certificates_to_ask ON certificates (renewal_ask_at, id) WHERE renewal_ask_at IS NOT NULL;
 CREATE INDEX certificates_due ON certificates (next_issuance_at, id) WHERE next_issuance_at IS NOT NULL;
 -- One index for each order of a list; entries that hold nothing come last in both directions, ties go by id.
 CREATE INDEX certificates_by_issue_to ON certificates (issue_to, id);
@@ -66,7 +74,9 @@ CREATE TABLE versions (
     sealed_key BYTEA,
     issue_to TEXT COLLATE "C" NOT NULL,
     not_before BIGINT NOT NULL,
-    not_after BIGINT NOT NULL
+    not_after BIGINT NOT NULL,
+    -- Where it was issued to us; absent for what was uploaded.
+    directory TEXT COLLATE "C"
 );
 CREATE INDEX versions_of ON versions (certificate_id, id);
 
@@ -167,6 +177,16 @@ CREATE TABLE acme_accounts (
     -- Whether the CA knows it.
     registered BIGINT NOT NULL
 );
+
+-- What was spent at each CA: one row for each bucket that is not full.
+CREATE TABLE spendings (
+    directory TEXT COLLATE "C" NOT NULL,
+    counted TEXT COLLATE "C" NOT NULL,
+    key TEXT COLLATE "C" NOT NULL,
+    full_at BIGINT NOT NULL,
+    PRIMARY KEY (directory, counted, key)
+);
+CREATE INDEX spendings_by_age ON spendings (full_at);
 
 -- Row: the name.
 CREATE TABLE settings (

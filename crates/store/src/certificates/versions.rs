@@ -21,9 +21,10 @@ pub(crate) struct VersionRow {
     issue_to: String,
     not_before: i64,
     not_after: i64,
+    directory: Option<String>,
 }
 
-from_columns!(VersionRow { id, chain, sealed_key, issue_to, not_before, not_after });
+from_columns!(VersionRow { id, chain, sealed_key, issue_to, not_before, not_after, directory });
 
 impl VersionRow {
     /// The version, its key opened.
@@ -39,6 +40,7 @@ impl VersionRow {
                     not_after: instant(TABLE, self.id, self.not_after)?,
                 },
             },
+            directory: self.directory,
         })
     }
 }
@@ -54,8 +56,8 @@ pub(crate) async fn hold(db: &mut AnyConnection, sealer: &Sealer, certificate: i
     let Held { issue_to, validity } = &version.held;
     let (not_before, not_after) = (validity.not_before.as_microsecond(), validity.not_after.as_microsecond());
     sqlx::query(
-        "INSERT INTO versions (id, certificate_id, chain, sealed_key, issue_to, not_before, not_after)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        "INSERT INTO versions (id, certificate_id, chain, sealed_key, issue_to, not_before, not_after, directory)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(id)
     .bind(certificate)
@@ -64,6 +66,7 @@ pub(crate) async fn hold(db: &mut AnyConnection, sealer: &Sealer, certificate: i
     .bind(issue_to)
     .bind(not_before)
     .bind(not_after)
+    .bind(&version.directory)
     .execute(&mut *db)
     .await
     .map_err(&doing)?;
@@ -80,7 +83,8 @@ pub(crate) async fn hold(db: &mut AnyConnection, sealer: &Sealer, certificate: i
     sqlx::query(
         "UPDATE certificates
          SET current_version = $2, held_issue_to = $3, not_before = $4, not_after = $5,
-             issue_to = CASE WHEN origin = 'apply' THEN issue_to ELSE $3 END
+             issue_to = CASE WHEN origin = 'apply' THEN issue_to ELSE $3 END, renewal_ask_at = $6,
+             renewal_window_start = NULL, renewal_window_end = NULL, renewal_at = NULL, renewal_explanation = NULL
          WHERE id = $1",
     )
     .bind(certificate)
@@ -88,6 +92,8 @@ pub(crate) async fn hold(db: &mut AnyConnection, sealer: &Sealer, certificate: i
     .bind(issue_to)
     .bind(not_before)
     .bind(not_after)
+    // At once.
+    .bind(version.directory.is_some().then_some(not_before))
     .execute(&mut *db)
     .await
     .map_err(&doing)?;

@@ -32,8 +32,8 @@ macro_rules! lease_statement {
                AND id IN (SELECT id FROM issuances WHERE due_at <= $1 ORDER BY due_at, id LIMIT $3",
             $picking,
             ")
-             RETURNING id, certificate_id, step, sealed_application, sealed_key, directory, order_url, csr, chain, failure,
-                 started_at, fence"
+             RETURNING id, certificate_id, step, sealed_application, sealed_key, directory, order_url, tried, trace,
+                  csr, chain, failure, started_at, fence"
         )
     };
 }

@@ -42,6 +42,7 @@ pub(crate) fn version(issue_to: &str, not_after: Timestamp) -> Version {
         chain: Chain::new(vec![format!("leaf of {issue_to} until {not_after}").into(), b"intermediate".to_vec()]).unwrap(),
         key: Some(PrivateKey::from_pkcs8(format!("{PRIVATE_KEY} of {issue_to} until {not_after}").into())),
         held: Held { issue_to: issue_to.into(), validity },
+        directory: None,
     }
 }
 
