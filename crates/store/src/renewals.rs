@@ -99,7 +99,8 @@ async fn answered(store: &SqlStore, question: &Question, told: &Told) -> Result<
              renewal_window_end = COALESCE($5, renewal_window_end),
              renewal_at = COALESCE($6, renewal_at),
              next_issuance_at = CASE
-                 WHEN $6 IS NULL OR next_issuance_at IS NULL OR failures_in_a_row > 0 THEN next_issuance_at
+                 WHEN $6 IS NULL OR next_issuance_at IS NULL OR failures_in_a_row > 0 OR status = 'issuing'
+                     THEN next_issuance_at
                  ELSE $6 END
          WHERE id = $1 AND current_version = $2",
     )

@@ -68,6 +68,6 @@ pub trait Renewals: Send + Sync {
     async fn questions(&self, now: Timestamp, again: Timestamp, limit: u32) -> Result<Vec<Question>, StoreError>;
 
     /// Keeps an answer, if the version is still the one that is held. The next issuance begins at the instant chosen; where
-    /// one has failed or is under way, the table of retries holds.
+    /// one has failed, is under way or was asked for, that stays as it is.
     async fn answered(&self, question: &Question, told: &Told) -> Result<(), StoreError>;
 }
