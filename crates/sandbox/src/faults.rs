@@ -8,11 +8,11 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The CA does what a request asks and hangs up without an answer.
+    /// The CA does what a request asks and hangs up without an answer; a HEAD is spared.
     AcmeAnswerLost,
     /// The CA answers a request with 500 `serverInternal`.
     AcmeError,
-    /// The CA hangs up on a request and does nothing.
+    /// The CA hangs up on a request and does nothing; a HEAD is spared.
     AcmeRequestLost,
     /// The CA answers a request with 503, without a problem document.
     AcmeUnavailable,
@@ -53,6 +53,8 @@ pub enum Fault {
 /// When a fault happens.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Times {
+    /// On all but each n-th occasion, counted from the setting; 0 is always.
+    AllBut(u32),
     /// On every occasion.
     Always,
     /// On each n-th occasion, counted from the setting; 0 is never.
@@ -189,6 +191,7 @@ impl Switch {
     fn fires(&mut self) -> bool {
         self.occasions = self.occasions.wrapping_add(1);
         let fires = match &mut self.times {
+            Times::AllBut(n) => self.occasions.checked_rem(*n) != Some(0),
             Times::Always => true,
             Times::Every(n) => self.occasions.checked_rem(*n) == Some(0),
             Times::Never | Times::Next(0) => false,
@@ -210,6 +213,8 @@ mod tests {
     #[test]
     fn a_fault_happens_as_often_as_asked() {
         let cases = [
+            (Times::AllBut(0), [true, true, true, true]),
+            (Times::AllBut(2), [true, false, true, false]),
             (Times::Always, [true, true, true, true]),
             (Times::Every(0), [false, false, false, false]),
             (Times::Every(2), [false, true, false, true]),

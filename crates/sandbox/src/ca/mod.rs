@@ -146,10 +146,12 @@ async fn gate(Shared(ca): Shared<Arc<Ca>>, request: Request, next: Next) -> Resp
     if ca.setup.faults.fires(Fault::AcmeUnavailable) {
         return (StatusCode::SERVICE_UNAVAILABLE, "down for maintenance").into_response();
     }
-    if ca.setup.faults.fires(Fault::AcmeRequestLost) {
+    // The answer to a HEAD has no body to be cut off in.
+    let can_be_cut = request.method() != Method::HEAD;
+    if can_be_cut && ca.setup.faults.fires(Fault::AcmeRequestLost) {
         return hang_up();
     }
-    let answer_lost = ca.setup.faults.fires(Fault::AcmeAnswerLost);
+    let answer_lost = can_be_cut && ca.setup.faults.fires(Fault::AcmeAnswerLost);
     let posted = request.method() == Method::POST;
     let is_directory = request.uri().path() == "/directory";
     let mut response = if ca.setup.faults.fires(Fault::AcmeError) {
