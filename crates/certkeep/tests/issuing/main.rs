@@ -9,6 +9,7 @@
 mod accounts;
 mod again;
 mod delegated;
+mod exam;
 mod failing;
 mod halting;
 mod house;
@@ -17,5 +18,6 @@ mod killed;
 mod kills;
 mod peers;
 mod preflight;
+mod process;
 mod programs;
 mod renewals;
