@@ -1,5 +1,6 @@
 //! Opening a data folder: its locks, its key, its schema.
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::future;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{SqlStr, SqlitePool};
+use sqlx::{Connection, SqlStr, SqlitePool};
 
 use crate::issuances::leases;
 use crate::key_file::{self, KeyFileError};
@@ -256,8 +257,16 @@ fn readers(path: &Path) -> SqlitePool {
 }
 
 /// A pool whose connections stay: a file does not go away, and a new connection prepares every statement again.
+///
+/// But for one: what a full disk breaks off, SQLite rolls back itself. sqlx takes that transaction for a running one ever
+/// after, and begins no other in its connection.
 fn lasting(connections: u32) -> SqlitePoolOptions {
-    SqlitePoolOptions::new().max_connections(connections).idle_timeout(None).max_lifetime(None).test_before_acquire(false)
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .before_acquire(|connection, _| Box::pin(future::ready(Ok(!connection.is_in_transaction()))))
 }
 
 fn make_folder(folder: &Path) -> Result<(), OpenError> {

@@ -9,6 +9,7 @@
 mod accounts;
 mod again;
 mod delegated;
+mod disk;
 mod exam;
 mod failing;
 mod halting;

@@ -1,6 +1,7 @@
 //! `certkeep serve` as a child process, and what its log says about the steps it takes.
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -55,6 +56,7 @@ pub(crate) struct Process {
     child: Child,
     ready: mpsc::Receiver<String>,
     base: Option<String>,
+    https: Option<SocketAddr>,
     /// What it logs; ends when it has ended.
     pub(crate) log: UnboundedReceiver<Line>,
     readers: Vec<JoinHandle<()>>,
@@ -79,7 +81,7 @@ impl Process {
             thread::spawn(move || stdout.lines().map_while(Result::ok).for_each(|line| drop(said.send(line)))),
             thread::spawn(move || read_log(stderr, &lines)),
         ];
-        Process { child, ready, base: None, log, readers }
+        Process { child, ready, base: None, https: None, log, readers }
     }
 
     /// Starts it and waits until it is ready.
@@ -100,6 +102,12 @@ impl Process {
         };
         let url = |scheme: &str| line.split(' ').find(|word| word.starts_with(scheme)).map(str::to_owned);
         self.base = Some(url("http://").unwrap_or_else(|| panic!("no plain address in {line:?}")));
+        self.https = url("https://").and_then(|url| url["https://".len()..].parse().ok());
+    }
+
+    /// Where HTTPS is served.
+    pub(crate) fn https(&self) -> SocketAddr {
+        self.https.expect("it is ready")
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -124,6 +132,11 @@ impl Process {
         let answer = self.call("get_token", "", Some(client.login())).await;
         let token = answer["access_token"].as_str().unwrap_or_else(|| panic!("no token: {answer}"));
         format!("access_token={token}")
+    }
+
+    /// Whether a line with this message has come since the last look.
+    pub(crate) fn has_logged(&mut self, message: &str) -> bool {
+        std::iter::from_fn(|| self.log.try_recv().ok()).any(|line| line["message"] == message)
     }
 
     /// SIGKILL; answers what it logged that nobody has read yet.
