@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use certkeep_sandbox::{Options, Sandbox};
+use certkeep_sandbox::{Fault, Options, Sandbox, Times};
 use certkeep_testkit::wait::{PATIENCE, eventually};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -163,5 +163,27 @@ async fn what_is_held_is_served_from_a_full_disk_and_renewed_once_there_is_room(
     let created = service.apply("third.example.com").await;
     assert_eq!(created["errcode"], 0, "{created}");
     service.issued(3).await;
+    eventually(PATIENCE, "the records to go", || async { service.sandbox.txt_records().is_empty().then_some(()) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_issuance_that_met_a_full_disk_goes_on_once_there_is_room() {
+    let mut service = Service::start().await;
+    service.sandbox.faults().set(Fault::HideTxt, Times::Always);
+    service.apply("pbx.example.com").await;
+    eventually(PATIENCE, "the record to stand", || async { (!service.sandbox.txt_records().is_empty()).then_some(()) }).await;
+    service.fill();
+    service.sandbox.faults().set(Fault::HideTxt, Times::Never);
+    eventually(PATIENCE, "the issuance to be put off", || {
+        let met = service.process.has_logged("issuance put off");
+        async move { met.then_some(()) }
+    })
+    .await;
+    assert_eq!(service.entry(1).await["apply_status"], "issuing");
+    assert_eq!(service.sandbox.orders(), 1);
+
+    service.free();
+    service.issued(1).await;
+    assert_eq!(service.sandbox.orders(), service.sandbox.issued(), "the same order went on");
     eventually(PATIENCE, "the records to go", || async { service.sandbox.txt_records().is_empty().then_some(()) }).await;
 }
