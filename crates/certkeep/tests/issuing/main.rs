@@ -12,6 +12,7 @@ mod delegated;
 mod disk;
 mod exam;
 mod failing;
+mod faulty;
 mod halting;
 mod house;
 mod issued;
