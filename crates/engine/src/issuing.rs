@@ -270,7 +270,17 @@ impl Run {
                 IssuedProblem::Key => Code::CertificateKey,
                 IssuedProblem::Names => Code::CertificateNames,
             };
-            Failure::new(code, "check the certificate").about(self.issuance.application.names.first())
+            let failure = Failure::new(code, "check the certificate").about(self.issuance.application.names.first());
+            // A clock that is wrong, here or at the CA, is not seen otherwise.
+            match chain.facts() {
+                Ok(facts) => failure.fact(format!(
+                    "It is valid from {} to {}; the clock here says {}.",
+                    facts.held.validity.not_before,
+                    facts.held.validity.not_after,
+                    self.engine.now()
+                )),
+                Err(_) => failure,
+            }
         })?;
         let policy = self.engine.inner.settings.renewal;
         let renewal = renew_after_issue(self.engine.now(), facts.held.validity, policy, draw());

@@ -54,14 +54,19 @@ impl Engine {
         }
         beside.shutdown().await;
         at_work.tasks.shutdown().await;
-        for (id, fence) in at_work.leases.into_values() {
-            self.hand_back(id, fence, None).await;
+        for (id, fence) in at_work.leases.into_values().chain(at_work.owed) {
+            // What is not handed back now is void at the next start.
+            let _ = self.hand_back(id, fence, None).await;
         }
     }
 
     /// Begins and takes up what is due; answers how long to sleep.
     async fn look(&self, at_work: &mut AtWork) -> Result<Duration, StoreError> {
         let now = self.now();
+        while let Some((id, fence)) = at_work.owed.last().copied() {
+            self.hand_back(id, fence, None).await?;
+            at_work.owed.pop();
+        }
         if self.store().start_due(now, BATCH).await? > 0 {
             self.inner.remembered_certificates.forget_all();
         }
@@ -149,13 +154,24 @@ impl Engine {
             }
             Err(error) => tracing::error!(issuance = issuance.0, %error, "the task of an issuance broke down"),
         }
-        self.hand_back(issuance, fence, Some(AFTER_FAULT)).await;
+        if self.hand_back(issuance, fence, Some(AFTER_FAULT)).await.is_err() {
+            at_work.owed.push((issuance, fence));
+        }
     }
 
-    async fn hand_back(&self, id: IssuanceId, fence: Fence, pause: Option<Duration>) {
+    /// Hands a lease back, unless somebody else has taken it since.
+    ///
+    /// # Errors
+    /// The store's: the lease is held still.
+    async fn hand_back(&self, id: IssuanceId, fence: Fence, pause: Option<Duration>) -> Result<(), StoreError> {
         let again = pause.map(|pause| later(self.now(), pause));
-        if let Err(error) = self.store().release(id, fence, again).await {
-            tracing::warn!(issuance = id.0, error = &error as &dyn std::error::Error, "lease not handed back");
+        let handed_back = self.store().release(id, fence, again).await;
+        if let Err(error) = &handed_back {
+            tracing::warn!(issuance = id.0, error = error as &dyn std::error::Error, "lease not handed back");
+        }
+        match handed_back {
+            Err(StoreError::LeaseLost(_)) => Ok(()),
+            other => other,
         }
     }
 }
@@ -170,6 +186,9 @@ async fn told_to_stop(shutdown: &mut watch::Receiver<bool>) {
 struct AtWork {
     tasks: JoinSet<Result<(), StoreError>>,
     leases: HashMap<Id, (IssuanceId, Fence)>,
+    /// Leases of what is not worked on any more, which the store did not take back: on them the work would wait until they
+    /// end.
+    owed: Vec<(IssuanceId, Fence)>,
     removing: Option<Id>,
     asking: Option<Id>,
 }

@@ -8,14 +8,22 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum Fault {
+    /// The CA does what a request asks and hangs up without an answer; a HEAD is spared.
+    AcmeAnswerLost,
     /// The CA answers a request with 500 `serverInternal`.
     AcmeError,
+    /// The CA hangs up on a request and does nothing; a HEAD is spared.
+    AcmeRequestLost,
     /// The CA answers a request with 503, without a problem document.
     AcmeUnavailable,
+    /// The DNS API does what a request asks and hangs up without an answer.
+    ApiAnswerLost,
     /// The DNS API answers a request with 500.
     ApiError,
     /// The DNS API answers a request with 200 and a page of HTML.
     ApiHtml,
+    /// The DNS API hangs up on a request and does nothing.
+    ApiRequestLost,
     /// The CA refuses the nonce of a POST.
     BadNonce,
     /// The DNS server keeps silent.
@@ -45,6 +53,8 @@ pub enum Fault {
 /// When a fault happens.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Times {
+    /// On all but each n-th occasion, counted from the setting; 0 is always.
+    AllBut(u32),
     /// On every occasion.
     Always,
     /// On each n-th occasion, counted from the setting; 0 is never.
@@ -53,6 +63,8 @@ pub enum Times {
     Never,
     /// On the next n occasions.
     Next(u32),
+    /// On the n-th occasion alone, counted from the setting; 0 is never.
+    Nth(u32),
 }
 
 /// How the CA says when to come back (RFC 9110 §10.2.3).
@@ -80,6 +92,7 @@ struct State {
     retry_after: RetryAfter,
     issuance_delay: Duration,
     validation_delay: Duration,
+    longest_life: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -123,6 +136,11 @@ impl Faults {
         self.state().issuance_delay = delay;
     }
 
+    /// How long a certificate lives at most, whatever the sandbox was started with.
+    pub fn set_longest_life(&self, life: Duration) {
+        self.state().longest_life = Some(life);
+    }
+
     /// Takes every fault back; what [`Faults::fired`] counted stays.
     pub fn clear(&self) {
         let mut state = self.state();
@@ -154,6 +172,10 @@ impl Faults {
         self.state().issuance_delay
     }
 
+    pub(crate) fn longest_life(&self) -> Option<Duration> {
+        self.state().longest_life
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -169,6 +191,7 @@ impl Switch {
     fn fires(&mut self) -> bool {
         self.occasions = self.occasions.wrapping_add(1);
         let fires = match &mut self.times {
+            Times::AllBut(n) => self.occasions.checked_rem(*n) != Some(0),
             Times::Always => true,
             Times::Every(n) => self.occasions.checked_rem(*n) == Some(0),
             Times::Never | Times::Next(0) => false,
@@ -176,6 +199,7 @@ impl Switch {
                 *left -= 1;
                 true
             }
+            Times::Nth(n) => self.occasions == *n,
         };
         self.fired += usize::from(fires);
         fires
@@ -189,11 +213,15 @@ mod tests {
     #[test]
     fn a_fault_happens_as_often_as_asked() {
         let cases = [
+            (Times::AllBut(0), [true, true, true, true]),
+            (Times::AllBut(2), [true, false, true, false]),
             (Times::Always, [true, true, true, true]),
             (Times::Every(0), [false, false, false, false]),
             (Times::Every(2), [false, true, false, true]),
             (Times::Never, [false, false, false, false]),
             (Times::Next(2), [true, true, false, false]),
+            (Times::Nth(0), [false, false, false, false]),
+            (Times::Nth(3), [false, false, true, false]),
         ];
         for (times, expected) in cases {
             let faults = Faults::default();

@@ -15,6 +15,7 @@ mod clock;
 mod dns;
 mod door;
 mod faults;
+mod hang_up;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -86,6 +87,17 @@ pub enum SandboxError {
     /// A zone could not be made.
     #[error("the zone could not be made")]
     Zone(#[from] RecordError),
+}
+
+/// What became of an order.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Placed {
+    /// Its names, in lower case.
+    pub names: Vec<String>,
+    /// Whether a certificate was issued; there is never more than one.
+    pub certified: bool,
+    /// Whether the client answered any of its challenges, or found one answered.
+    pub answered: bool,
 }
 
 /// A running sandbox; dropping it ends it.
@@ -206,6 +218,11 @@ impl Sandbox {
     /// How many orders were placed.
     pub fn orders(&self) -> usize {
         self.ca.orders()
+    }
+
+    /// What became of each order, in no particular order.
+    pub fn placed(&self) -> Vec<Placed> {
+        self.ca.placed()
     }
 
     /// How many certificates were revoked.

@@ -1,7 +1,10 @@
 //! Each failure has a code of its own, leaves no record behind, and takes nothing away that was there before.
+use std::time::Duration;
+
 use certkeep_core::certificate::CertificateId;
 use certkeep_core::failure::{Code, Failure};
 use certkeep_core::ports::{Certificates, Issuances};
+use certkeep_core::time::Clock;
 use certkeep_engine::UseCaseError;
 use certkeep_engine::inventory::{ApplicationInput, Update};
 use certkeep_sandbox::{Fault, Options, RetryAfter, Times};
@@ -124,11 +127,17 @@ async fn a_ca_that_is_down_is_801_and_one_with_a_fault_803() {
 async fn a_limit_of_the_ca_is_501_and_its_retry_after_is_heeded() {
     let (house, running, id) = with_a_certificate().await;
     house.sandbox.faults().set(Fault::RateLimit, Times::Always);
-    house.sandbox.faults().set_retry_after(RetryAfter::Seconds(7200));
-    let failure = expect(&house, &running, id, other(&house, 60), Code::CaRateLimited).await;
-    let earliest = failure.not_before.expect("when to come back");
-    let due = running.store.next_due().await.unwrap().expect("another try is due");
-    assert!(due.as_microsecond() >= earliest.as_microsecond(), "{due} {earliest}");
+    let two_hours = [RetryAfter::Seconds(7200), RetryAfter::HttpDate(Duration::from_secs(7200))];
+    for (retry_after, ttl) in two_hours.into_iter().zip(60..) {
+        house.sandbox.faults().set_retry_after(retry_after);
+        let asked = house.clock.now();
+        let failure = expect(&house, &running, id, other(&house, ttl), Code::CaRateLimited).await;
+        let earliest = failure.not_before.expect("when to come back");
+        let wait = earliest.duration_since(asked).as_secs();
+        assert!((7198..7260).contains(&wait), "{retry_after:?}: {wait} s");
+        let due = running.store.next_due().await.unwrap().expect("another try is due");
+        assert!(due.as_microsecond() >= earliest.as_microsecond(), "{due} {earliest}");
+    }
     running.stop().await;
 }
 
@@ -193,7 +202,7 @@ async fn a_failed_application_succeeds_by_itself_once_the_cause_is_gone() {
 async fn a_record_that_cannot_be_removed_is_removed_later_even_after_its_certificate_was_deleted() {
     let (house, running, id) = with_a_certificate().await;
     house.sandbox.faults().set(Fault::WrongTxtView, Times::Always);
-    house.sandbox.faults().set_validation_delay(std::time::Duration::from_secs(2));
+    house.sandbox.faults().set_validation_delay(Duration::from_secs(2));
     running.engine.update(id, Update { input: other(&house, 60), ..Update::default() }).await.unwrap();
     let up = || async { (!house.sandbox.txt_records().is_empty()).then_some(()) };
     eventually(PATIENCE, "the record to stand", up).await;
@@ -212,7 +221,7 @@ async fn a_record_that_cannot_be_removed_is_removed_later_even_after_its_certifi
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_changed_or_deleted_while_an_application_is_running() {
     let house = House::new(Options::default()).await;
-    house.sandbox.faults().set_validation_delay(std::time::Duration::from_secs(1));
+    house.sandbox.faults().set_validation_delay(Duration::from_secs(1));
     let running = house.start().await;
     let id = running.apply("pbx.example.com", house.input()).await;
     assert!(matches!(running.engine.delete(id).await, Err(UseCaseError::Busy)));

@@ -9,8 +9,11 @@
 mod accounts;
 mod again;
 mod delegated;
+mod disk;
+mod exam;
 mod failing;
 mod fallback;
+mod faulty;
 mod halting;
 mod house;
 mod issued;
@@ -18,5 +21,6 @@ mod killed;
 mod kills;
 mod peers;
 mod preflight;
+mod process;
 mod programs;
 mod renewals;

@@ -31,10 +31,12 @@ use axum::routing::{get, post};
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use tokio::task::JoinSet;
 
+use crate::Placed;
 use crate::faults::{Fault, Faults};
+use crate::hang_up::hang_up;
 pub(crate) use issue::{Authority, IssueError, ServerIdentity};
 use problem::{Problem, link};
-use state::State;
+use state::{State, Status};
 
 const REPLAY_NONCE: HeaderName = HeaderName::from_static("replay-nonce");
 
@@ -87,6 +89,17 @@ impl Ca {
         self.state().orders.len()
     }
 
+    pub(crate) fn placed(&self) -> Vec<Placed> {
+        let state = self.state();
+        let untouched = |id: &String| state.authorizations.get(id).is_some_and(|a| a.challenge.status == Status::Pending);
+        let placed = state.orders.values().map(|order| Placed {
+            names: order.names.clone(),
+            certified: order.certificate.is_some(),
+            answered: !order.authorizations.iter().all(untouched),
+        });
+        placed.collect()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -133,6 +146,12 @@ async fn gate(Shared(ca): Shared<Arc<Ca>>, request: Request, next: Next) -> Resp
     if ca.setup.faults.fires(Fault::AcmeUnavailable) {
         return (StatusCode::SERVICE_UNAVAILABLE, "down for maintenance").into_response();
     }
+    // The answer to a HEAD has no body to be cut off in.
+    let can_be_cut = request.method() != Method::HEAD;
+    if can_be_cut && ca.setup.faults.fires(Fault::AcmeRequestLost) {
+        return hang_up();
+    }
+    let answer_lost = can_be_cut && ca.setup.faults.fires(Fault::AcmeAnswerLost);
     let posted = request.method() == Method::POST;
     let is_directory = request.uri().path() == "/directory";
     let mut response = if ca.setup.faults.fires(Fault::AcmeError) {
@@ -140,6 +159,9 @@ async fn gate(Shared(ca): Shared<Arc<Ca>>, request: Request, next: Next) -> Resp
     } else {
         next.run(request).await
     };
+    if answer_lost {
+        return hang_up();
+    }
     let headers = response.headers_mut();
     if posted && let Ok(nonce) = ca.state().nonces.issue().parse() {
         headers.insert(REPLAY_NONCE, nonce);

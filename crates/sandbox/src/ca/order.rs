@@ -237,7 +237,8 @@ impl Ca {
         let found = state.orders.get_mut(id);
         let order = found.ok_or_else(|| Problem::not_found("order"))?;
         let short = order.profile.as_deref() == Some(PROFILE_SHORT);
-        let issued = self.setup.authority.issue(&order.names, key, short.then_some(SHORT_LIVED)).map_err(Problem::internal)?;
+        let limit = short.then_some(SHORT_LIVED).into_iter().chain(self.setup.faults.longest_life()).min();
+        let issued = self.setup.authority.issue(&order.names, key, limit).map_err(Problem::internal)?;
         let certificate_id = random_token();
         order.status = Status::Valid;
         order.certificate = Some(certificate_id.clone());

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::zone::{Content, RecordError, Records, Zone, parse_name};
 use crate::faults::{Fault, Faults};
+use crate::hang_up::hang_up;
 
 /// What the handlers share.
 struct Api {
@@ -45,12 +46,17 @@ async fn gate(State(api): State<Arc<Api>>, request: Request, next: Next) -> Resp
     if api.faults.fires(Fault::ApiHtml) {
         return Html("<!DOCTYPE html><title>Welcome</title><h1>It works!</h1>").into_response();
     }
+    if api.faults.fires(Fault::ApiRequestLost) {
+        return hang_up();
+    }
+    let answer_lost = api.faults.fires(Fault::ApiAnswerLost);
     let given = request.headers().get("x-api-key").map(HeaderValue::as_bytes);
     if given != Some(api.key.as_bytes()) {
         let challenge = (header::WWW_AUTHENTICATE, "X-API-Key realm=\"PowerDNS\"");
         return (StatusCode::UNAUTHORIZED, [challenge], "Unauthorized").into_response();
     }
-    next.run(request).await
+    let response = next.run(request).await;
+    if answer_lost { hang_up() } else { response }
 }
 
 /// A refusal in PowerDNS's form.

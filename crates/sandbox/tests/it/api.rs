@@ -135,6 +135,15 @@ async fn faults_of_the_api_happen_on_request() {
     assert!(body.starts_with("<!DOCTYPE html>"));
     api.read(ZONE).await;
 
+    for fault in [Fault::ApiRequestLost, Fault::ApiAnswerLost] {
+        faults.set(fault, Times::Nth(1));
+        let url = format!("{}{ZONE}", api.sandbox.dns_api_url());
+        let request = api.http.get(&url).header("X-API-Key", api.sandbox.dns_api_key());
+        let read = async { request.send().await?.bytes().await };
+        assert!(read.await.is_err(), "{fault:?}");
+        api.read(ZONE).await;
+    }
+
     api.sandbox.shut_dns_api().await.unwrap();
     let url = format!("{}{ZONE}", api.sandbox.dns_api_url());
     assert!(api.http.get(&url).send().await.unwrap_err().is_connect());

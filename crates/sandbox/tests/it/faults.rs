@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use certkeep_sandbox::{Fault, Options, RetryAfter, Sandbox, Times};
+use serde_json::json;
 
 use crate::acme_client::{Client, csr, ders, http_client};
 use crate::certificates::verify;
@@ -47,6 +48,44 @@ async fn errors_and_unavailability_are_answered_as_asked() {
     assert_eq!(directory.status(), 503);
     sandbox.faults().clear();
     assert_eq!(client.order(&NAMES).await.status, 201);
+}
+
+#[tokio::test]
+async fn a_connection_is_cut_before_or_after_the_request_is_done() {
+    let (sandbox, client) = start().await;
+    let payload = json!({ "identifiers": [{ "type": "dns", "value": NAMES[0] }] }).to_string();
+    let url = client.url("newOrder");
+    for (fault, orders) in [(Fault::AcmeRequestLost, 0), (Fault::AcmeAnswerLost, 1)] {
+        let jws = client.key.jws(&client.protected(&url).await, &payload).to_string();
+        sandbox.faults().set(fault, Times::Next(1));
+        let request = client.http.post(&url).header("content-type", "application/jose+json").body(jws);
+        let read = async { request.send().await?.bytes().await };
+        assert!(read.await.is_err(), "{fault:?}");
+        assert_eq!(sandbox.orders(), orders, "{fault:?}");
+    }
+    assert_eq!(client.order(&NAMES).await.status, 201);
+}
+
+#[tokio::test]
+async fn lives_are_cut_short_for_as_long_as_asked_and_each_order_tells_what_became_of_it() {
+    let (sandbox, client) = start().await;
+    let life = async || {
+        let chain = client.certificate(&sandbox, &NAMES).await;
+        let chain = ders(&chain.body);
+        let (_, leaf) = x509_parser::parse_x509_certificate(&chain[0]).unwrap();
+        leaf.validity().not_after.timestamp() - leaf.validity().not_before.timestamp()
+    };
+    sandbox.faults().set_longest_life(Duration::from_secs(20));
+    assert_eq!(life().await, 20);
+    sandbox.faults().clear();
+    assert_eq!(life().await, 90 * 86_400);
+    client.order(&NAMES).await;
+    client.authorized(&sandbox, &NAMES).await;
+    let mut placed: Vec<_> = sandbox.placed().into_iter().map(|order| (order.certified, order.answered, order.names)).collect();
+    placed.sort();
+    let names = vec![NAMES[0].to_owned()];
+    let expected = [(false, false), (false, true), (true, true), (true, true)];
+    assert_eq!(placed, expected.map(|(certified, answered)| (certified, answered, names.clone())));
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! A data folder: its locks and its SQLite database.
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::future;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Executor};
+use sqlx::{ConnectOptions, Connection, Executor};
 
 use super::{OpenError, Opening, Whereabouts, prepare};
 use crate::dialect::Dialect;
@@ -116,12 +117,16 @@ fn connection(path: &Path) -> Result<AnyConnectOptions, sqlx::Error> {
 
 /// A pool whose connections stay: a file does not go away, and a new connection prepares every statement again. Each
 /// is told `pragmas` first.
+///
+/// But for one: what a full disk breaks off, SQLite rolls back itself. sqlx takes that transaction for a running one ever
+/// after, and begins no other in its connection.
 fn lasting(connections: u32, pragmas: &'static str) -> AnyPoolOptions {
     AnyPoolOptions::new()
         .max_connections(connections)
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
+        .before_acquire(|connection, _| Box::pin(future::ready(Ok(!connection.is_in_transaction()))))
         .after_connect(move |connection, _| Box::pin(async move { connection.execute(pragmas).await.map(|_| ()) }))
 }
 
