@@ -15,4 +15,5 @@ mod openssl;
 mod order;
 mod refusals;
 mod request;
+mod two_years;
 mod upload;
