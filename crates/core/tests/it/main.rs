@@ -9,6 +9,7 @@ mod catalogue;
 mod fixture;
 mod forms;
 mod hostile;
+mod leases;
 mod ledger;
 mod model_ca;
 mod openssl;
