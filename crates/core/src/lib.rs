@@ -5,9 +5,8 @@
 //! hickory or instant-acme; time comes in through [`time::Clock`].
 //!
 //! Start reading at [`certificate`] (the inventory), then [`application`] and [`issuance`] (how a certificate comes to
-//! be), [`renewal`] (when it is replaced), [`schedule`] (what is begun first), [`authority`] and [`ledger`] (public CAs,
-//! and what was spent at each), [`caa`] (who may issue), [`failure`] (what can go wrong, in numbers), and [`ports`] (what
-//! the engine asks of its adapters).
+//! be), [`renewal`] (when it is replaced), [`caa`] (who may issue), [`failure`] (what can go wrong, in numbers), and
+//! [`ports`] (what the engine asks of its adapters).
 pub mod application;
 pub mod authority;
 pub mod caa;
