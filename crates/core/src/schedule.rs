@@ -7,13 +7,15 @@
 //!    where the certificate has expired. Both instants are written with the version.
 //! 2. What is due is begun in the order of urgency, due instant and number, at most [`Pace::free`] at a time; how many
 //!    were begun within the last minute, by any node, is counted in the store.
-//! 3. When more is overdue than may begin within a minute (after an outage, a restart, a mass revocation), all that is
-//!    overdue is read once, [`spread`], and its due instants are written anew. Until then step 2 is right too, but knows
-//!    nothing of owners.
+//! 3. When there is a crowd, more overdue than may begin within some minutes (after an outage, a restart, a mass
+//!    revocation), all that is due within the next day is read once, [`spread`], and the due instants that changed are
+//!    written. What is planned already has to be among it: two plans that do not know of each other crowd again. Until
+//!    then step 2 is right too, but knows nothing of owners.
 //!
 //! Nobody starves: a renewal that is put off becomes urgent by itself, an application has only what is urgent ahead of
 //! it, and what fails is put off by the table of retries.
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -67,7 +69,7 @@ pub fn urgent_at(validity: Validity) -> Timestamp {
     validity.not_after.saturating_sub(validity.life() / 10).unwrap_or(validity.not_after)
 }
 
-/// An entry whose next issuance is overdue.
+/// An entry whose next issuance is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Due {
     /// The entry's number.
@@ -76,7 +78,7 @@ pub struct Due {
     pub owner: i64,
     /// How pressing it is.
     pub urgency: Urgency,
-    /// Since when it is due.
+    /// Since when it is due, or from when on.
     pub due: Timestamp,
 }
 
@@ -118,12 +120,12 @@ impl Pace {
     }
 }
 
-/// The order in which overdue work is begun: by urgency; within it the owners take turns, each with what has been due
+/// The order in which work is begun: by urgency; within it the owners take turns, each with what has been due
 /// for longest.
-pub fn in_order(mut overdue: Vec<Due>) -> Vec<Due> {
-    overdue.sort_by_key(|due| (due.urgency, due.due, due.id));
+pub fn in_order(mut work: Vec<Due>) -> Vec<Due> {
+    work.sort_by_key(|due| (due.urgency, due.due, due.id));
     let mut turns: BTreeMap<(Urgency, i64), u64> = BTreeMap::new();
-    let mut with_turn: Vec<(u64, Due)> = overdue
+    let mut with_turn: Vec<(u64, Due)> = work
         .into_iter()
         .map(|due| {
             let turn = turns.entry((due.urgency, due.owner)).or_default();
@@ -135,23 +137,39 @@ pub fn in_order(mut overdue: Vec<Due>) -> Vec<Due> {
     with_turn.into_iter().map(|(_, due)| due).collect()
 }
 
-/// At which instant each of the overdue begins: in order, one after the other at the given pace, from now on. Renewals
-/// in good time keep out of the first minutes of an hour; what is urgent or waited for does not. `draw` in `[0, 1)`
-/// shifts the whole by less than the distance of two.
-pub fn spread(overdue: Vec<Due>, now: Timestamp, pace: Pace, draw: f64) -> Vec<Start> {
+/// At which instant each begins that is due by now or will be: none before it is due, never more within a minute than
+/// the pace allows, of those that are due the first [`in_order`]. Renewals in good time keep out of the first minutes of
+/// an hour; what is urgent or waited for does not. Where there is no crowd, the instants stay as they are, but for the
+/// hour and the distance of two. `draw` in `[0, 1)` shifts what is overdue by less than that.
+pub fn spread(work: Vec<Due>, now: Timestamp, pace: Pace, draw: f64) -> Vec<Start> {
     let gap = pace.gap();
-    let mut next = now.saturating_add(gap.mul_f64(draw.clamp(0.0, 1.0))).unwrap_or(now);
-    let mut starts = Vec::with_capacity(overdue.len());
-    for Due { id, urgency, .. } in in_order(overdue) {
-        if urgency == Urgency::Renewal
-            && let Some(later) = in_the_rush(next)
-        {
-            next = later;
+    let ordered = in_order(work);
+    let mut coming: Vec<(Timestamp, usize)> = ordered.iter().map(|due| due.due).zip(0..).collect();
+    coming.sort_unstable_by(|one, other| other.cmp(one));
+    let mut ready = BinaryHeap::new();
+    let mut slot = now.saturating_add(gap.mul_f64(draw.clamp(0.0, 1.0))).unwrap_or(now);
+    let mut starts = Vec::with_capacity(ordered.len());
+    loop {
+        while let Some((_, rank)) = coming.pop_if(|(due, _)| *due <= slot) {
+            ready.push(Reverse(rank));
         }
-        starts.push(Start { id, urgency, at: next });
-        next = next.saturating_add(gap).unwrap_or(next);
+        let next_due = coming.last().map(|(due, _)| *due);
+        let Some(due) = ready.peek().and_then(|Reverse(rank)| ordered.get(*rank)) else {
+            let Some(next_due) = next_due else { return starts };
+            slot = next_due;
+            continue;
+        };
+        // In the rush only what is more pressing may come in between.
+        if due.urgency == Urgency::Renewal
+            && let Some(later) = in_the_rush(slot)
+        {
+            slot = next_due.map_or(later, |next_due| next_due.min(later));
+            continue;
+        }
+        starts.push(Start { id: due.id, urgency: due.urgency, at: slot });
+        ready.pop();
+        slot = slot.saturating_add(gap).unwrap_or(slot);
     }
-    starts
 }
 
 #[cfg(test)]
@@ -166,8 +184,11 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn overdue() -> impl Strategy<Value = Vec<Due>> {
-        let one = (0i64..5, 0usize..4, 0i64..100_000);
+    const NOW: i64 = 1_800_000_000;
+
+    /// Half of it overdue, the other half due within a few hours.
+    fn work() -> impl Strategy<Value = Vec<Due>> {
+        let one = (0i64..5, 0usize..4, NOW - 10_000..NOW + 10_000);
         prop::collection::vec(one, 0..400).prop_map(|all| {
             let due = |(id, (owner, urgency, due)): (usize, (i64, usize, i64))| Due {
                 id: id as i64,
@@ -181,30 +202,40 @@ mod tests {
 
     proptest! {
         #[test]
-        fn everything_begins_once_in_the_order_of_urgency_at_no_more_than_the_pace(
-            overdue in overdue(), now in 100_000i64..4_000_000_000, per_minute in 1u32..90, draw in 0.0f64..1.0,
+        fn everything_begins_once_when_it_is_due_at_no_more_than_the_pace(
+            work in work(), later in 0i64..4_000, per_minute in 1u32..90, draw in 0.0f64..1.0,
         ) {
-            let starts = spread(overdue.clone(), at(now), Pace { per_minute }, draw);
+            let now = at(NOW + later);
+            let dues: HashMap<i64, Timestamp> = work.iter().map(|due| (due.id, due.due)).collect();
+            let starts = spread(work.clone(), now, Pace { per_minute }, draw);
             let ids: BTreeSet<i64> = starts.iter().map(|start| start.id).collect();
-            prop_assert_eq!((ids.len(), starts.len()), (overdue.len(), overdue.len()));
-            prop_assert!(starts.is_sorted_by_key(|start| (start.urgency, start.at)) && starts.is_sorted_by_key(|start| start.at));
+            prop_assert_eq!((ids.len(), starts.len()), (work.len(), work.len()));
+            prop_assert!(starts.is_sorted_by_key(|start| start.at));
             for window in starts.windows(per_minute as usize + 1) {
                 let first_to_last = window.last().unwrap().at.duration_since(window.first().unwrap().at);
                 prop_assert!(first_to_last >= SignedDuration::from_mins(1));
             }
-            for start in &starts {
-                prop_assert!(start.at >= at(now));
+            for (number, start) in starts.iter().enumerate() {
+                prop_assert!(start.at >= now.max(dues[&start.id]));
                 prop_assert!(start.urgency != Urgency::Renewal || start.at.as_second().rem_euclid(3600) >= 120);
+                let passed_by = |after: &&Start| after.urgency < start.urgency && dues[&after.id] <= start.at;
+                prop_assert_eq!(starts.iter().skip(number).find(passed_by), None);
             }
-            // No time is wasted either: what does not fit into an hour without its first two minutes takes another.
-            let hours = overdue.len() as i64 / i64::from(per_minute) / 58 + 2;
-            let gap = 60 / i64::from(per_minute) + 1;
-            let longest = overdue.len() as i64 * 60 / i64::from(per_minute) + hours * 120 + gap * 2;
-            prop_assert!(starts.iter().all(|start| start.at <= at(now + longest)));
+            // No time is wasted either: each waits for others only, or for the hour.
+            let busy = |seconds: i64| seconds + seconds / 3_480 * 120 + 120;
+            let all = busy(work.len() as i64 * 60 / i64::from(per_minute) + work.len() as i64 / 60 + 60);
+            prop_assert!(starts.iter().all(|start| start.at <= now.max(at(NOW + 10_000)) + SignedDuration::from_secs(all)));
         }
 
         #[test]
-        fn no_owner_begins_twice_before_another_who_waits_has_begun_as_often(overdue in overdue()) {
+        fn where_there_is_no_crowd_nothing_is_put_off(count in 0i64..50, draw in 0.0f64..1.0) {
+            let due = |id| Due { id, owner: id, urgency: Urgency::Application, due: at(NOW + 60 + id * 60) };
+            let starts = spread((0..count).map(due).collect(), at(NOW), Pace::default(), draw);
+            prop_assert!(starts.iter().all(|start| start.at == at(NOW + 60 + start.id * 60)));
+        }
+
+        #[test]
+        fn no_owner_begins_twice_before_another_who_waits_has_begun_as_often(overdue in work()) {
             let ordered = in_order(overdue.clone());
             for urgency in Urgency::ALL {
                 let total = |owner| overdue.iter().filter(|due| due.urgency == urgency && due.owner == owner).count();

@@ -29,6 +29,8 @@ struct Drip {
 #[derive(Clone, Default)]
 pub(crate) struct ModelCa {
     buckets: HashMap<(&'static str, String), Drip>,
+    /// When it last issued for a set of names.
+    issued: HashMap<String, i64>,
     /// Names whose orders are not taken any more before a person has looked.
     pub(crate) paused: BTreeSet<String>,
     /// How often it refused.
@@ -60,7 +62,12 @@ impl ModelCa {
         there
     }
 
-    pub(crate) fn would_take_order(&mut self, names: &[DnsName], replaces: bool, renews: bool, now: i64) -> bool {
+    /// Whether it has issued for exactly these names within 120 days.
+    fn knows(&self, names: &[DnsName], now: i64) -> bool {
+        self.issued.get(&set(names)).is_some_and(|issued| now - issued < 120 * DAY)
+    }
+
+    pub(crate) fn would_take_order(&mut self, names: &[DnsName], replaces: bool, now: i64) -> bool {
         if names.iter().any(|name| self.paused.contains(name.as_str())) {
             return false;
         }
@@ -68,7 +75,7 @@ impl ModelCa {
             return true;
         }
         let mut there = names.iter().all(|name| self.has("failed", name.as_str(), now)) && self.has("set", &set(names), now);
-        if !renews {
+        if !self.knows(names, now) {
             there &= self.has("orders", "", now);
             there &= domains(names).iter().all(|domain| self.has("domain", domain, now));
         }
@@ -76,19 +83,21 @@ impl ModelCa {
     }
 
     /// Places an order; `false` is a 429.
-    pub(crate) fn order(&mut self, names: &[DnsName], replaces: bool, renews: bool, now: i64) -> bool {
-        let there = self.would_take_order(names, replaces, renews, now);
+    pub(crate) fn order(&mut self, names: &[DnsName], replaces: bool, now: i64) -> bool {
+        let there = self.would_take_order(names, replaces, now);
         if !there {
             self.refusals += 1;
-        } else if !replaces && !renews {
+        } else if !replaces && !self.knows(names, now) {
             self.take("orders", "", now);
         }
         there
     }
 
-    pub(crate) fn issued(&mut self, names: &[DnsName], renews: bool, now: i64) {
+    pub(crate) fn issued(&mut self, names: &[DnsName], now: i64) {
         self.take("set", &set(names), now);
-        if !renews {
+        let known = self.knows(names, now);
+        self.issued.insert(set(names), now);
+        if !known {
             for domain in domains(names) {
                 self.take("domain", &domain, now);
             }
