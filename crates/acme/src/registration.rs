@@ -74,8 +74,9 @@ pub(crate) async fn roll_over(session: &Session, account: &Credentials, next: &C
     }
 }
 
+/// Whether the CA said no and may be asked further questions.
 fn is_refusal(error: &ExchangeError) -> bool {
-    matches!(error, ExchangeError::Refused { status: 400..500, .. })
+    matches!(error, ExchangeError::Refused { retry_after: None, .. })
 }
 
 /// The URL of the account that has this key, if there is one.

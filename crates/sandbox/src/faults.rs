@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
 
 /// Something that can go wrong on request.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -14,7 +16,7 @@ pub enum Fault {
     AcmeError,
     /// The CA hangs up on a request and does nothing; a HEAD is spared.
     AcmeRequestLost,
-    /// The CA answers a request with 503, without a problem document.
+    /// The CA answers a request with 503, without a problem document; see [`Faults::set_retry_after`].
     AcmeUnavailable,
     /// The DNS API does what a request asks and hangs up without an answer.
     ApiAnswerLost,
@@ -26,6 +28,8 @@ pub enum Fault {
     ApiRequestLost,
     /// The CA refuses the nonce of a POST.
     BadNonce,
+    /// A certificate that was issued is not there yet when it is asked for (404).
+    CertificateLate,
     /// The DNS server keeps silent.
     DnsDropped,
     /// The DNS server answers SERVFAIL.
@@ -34,6 +38,8 @@ pub enum Fault {
     HideTxt,
     /// `finalize` turns the order invalid.
     InvalidAtFinalize,
+    /// An order that is not valid yet turns invalid when it is looked at.
+    OrderInvalid,
     /// `newOrder` is refused with 429 `rateLimited`; see [`Faults::set_retry_after`].
     RateLimit,
     /// `renewalInfo` proposes a window that is over.
@@ -59,6 +65,8 @@ pub enum Times {
     Always,
     /// On each n-th occasion, counted from the setting; 0 is never.
     Every(u32),
+    /// On every occasion for as long as this from the setting on.
+    For(Duration),
     /// On no occasion.
     Never,
     /// On the next n occasions.
@@ -90,6 +98,10 @@ struct State {
     switches: BTreeMap<Fault, Switch>,
     refused: BTreeSet<String>,
     retry_after: RetryAfter,
+    renewal_window: Option<(Timestamp, Timestamp)>,
+    renewal_retry_after: Option<RetryAfter>,
+    clock_offset: SignedDuration,
+    waits_as_dates: bool,
     issuance_delay: Duration,
     validation_delay: Duration,
     longest_life: Option<Duration>,
@@ -98,6 +110,7 @@ struct State {
 #[derive(Debug)]
 struct Switch {
     times: Times,
+    since: Instant,
     occasions: u32,
     fired: usize,
 }
@@ -108,6 +121,7 @@ impl Faults {
         let mut state = self.state();
         let switch = state.switch(fault);
         switch.times = times;
+        switch.since = Instant::now();
         switch.occasions = 0;
     }
 
@@ -116,9 +130,29 @@ impl Faults {
         self.state().switch(fault).fired
     }
 
-    /// What a refusal by [`Fault::RateLimit`] says about when to come back.
+    /// What a refusal by [`Fault::AcmeUnavailable`] or [`Fault::RateLimit`] says about when to come back.
     pub fn set_retry_after(&self, retry_after: RetryAfter) {
         self.state().retry_after = retry_after;
+    }
+
+    /// What `renewalInfo` proposes for every certificate, from then to then; the last third of its life if `None`.
+    pub fn set_renewal_window(&self, window: Option<(Timestamp, Timestamp)>) {
+        self.state().renewal_window = window;
+    }
+
+    /// What `renewalInfo` says about when to ask again; six hours if `None`.
+    pub fn set_renewal_retry_after(&self, retry_after: Option<RetryAfter>) {
+        self.state().renewal_retry_after = retry_after;
+    }
+
+    /// By how much the CA's clock is fast; slow if negative.
+    pub fn set_clock_offset(&self, offset: SignedDuration) {
+        self.state().clock_offset = offset;
+    }
+
+    /// Whether a `Retry-After` for what is under way is a date, not a number of seconds.
+    pub fn set_waits_as_dates(&self, dates: bool) {
+        self.state().waits_as_dates = dates;
     }
 
     /// Refuses orders for `name` with `rejectedIdentifier`.
@@ -160,8 +194,29 @@ impl Faults {
         self.state().refused.contains(name)
     }
 
-    pub(crate) fn rate_limit_retry_after(&self) -> RetryAfter {
+    pub(crate) fn retry_after(&self) -> RetryAfter {
         self.state().retry_after
+    }
+
+    pub(crate) fn renewal_window(&self) -> Option<(Timestamp, Timestamp)> {
+        self.state().renewal_window
+    }
+
+    pub(crate) fn renewal_retry_after(&self) -> Option<RetryAfter> {
+        self.state().renewal_retry_after
+    }
+
+    pub(crate) fn clock_offset(&self) -> SignedDuration {
+        self.state().clock_offset
+    }
+
+    /// What is said of something that takes `delay`: whole seconds, or the date when it is done.
+    pub(crate) fn wait(&self, delay: Duration) -> RetryAfter {
+        let seconds = delay.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX);
+        match self.state().waits_as_dates {
+            true => RetryAfter::HttpDate(Duration::from_secs(seconds)),
+            false => RetryAfter::Seconds(seconds),
+        }
     }
 
     pub(crate) fn validation_delay(&self) -> Duration {
@@ -183,7 +238,8 @@ impl Faults {
 
 impl State {
     fn switch(&mut self, fault: Fault) -> &mut Switch {
-        self.switches.entry(fault).or_insert(Switch { times: Times::Never, occasions: 0, fired: 0 })
+        let never = || Switch { times: Times::Never, since: Instant::now(), occasions: 0, fired: 0 };
+        self.switches.entry(fault).or_insert_with(never)
     }
 }
 
@@ -193,13 +249,14 @@ impl Switch {
         let fires = match &mut self.times {
             Times::AllBut(n) => self.occasions.checked_rem(*n) != Some(0),
             Times::Always => true,
+            Times::For(duration) => self.since.elapsed() < *duration,
             Times::Every(n) => self.occasions.checked_rem(*n) == Some(0),
             Times::Never | Times::Next(0) => false,
+            Times::Nth(n) => self.occasions == *n,
             Times::Next(left) => {
                 *left -= 1;
                 true
             }
-            Times::Nth(n) => self.occasions == *n,
         };
         self.fired += usize::from(fires);
         fires
@@ -215,9 +272,12 @@ mod tests {
         let cases = [
             (Times::AllBut(0), [true, true, true, true]),
             (Times::AllBut(2), [true, false, true, false]),
+            (Times::AllBut(3), [true, true, false, true]),
             (Times::Always, [true, true, true, true]),
             (Times::Every(0), [false, false, false, false]),
             (Times::Every(2), [false, true, false, true]),
+            (Times::For(Duration::ZERO), [false, false, false, false]),
+            (Times::For(Duration::from_secs(3600)), [true, true, true, true]),
             (Times::Never, [false, false, false, false]),
             (Times::Next(2), [true, true, false, false]),
             (Times::Nth(0), [false, false, false, false]),

@@ -185,6 +185,12 @@ impl Sandbox {
         &self.issuing_root_pem
     }
 
+    /// The root that the alternate chains of the issued certificates lead to, in PEM. It goes by the common name
+    /// `certkeep sandbox other root`; that of the default chains is `certkeep sandbox root`.
+    pub fn other_root_pem(&self) -> String {
+        self.ca.other_root_pem()
+    }
+
     /// Where the DNS server answers, over UDP and TCP.
     pub fn dns_addr(&self) -> SocketAddr {
         self.dns.address()

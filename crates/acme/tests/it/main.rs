@@ -1,5 +1,6 @@
 //! The port `Issuer` against a scripted CA (`stub`), the sandbox, and Pebble with real DNS.
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "what goes wrong in a test fails it at once")]
+mod keys;
 mod pebble;
 mod renewing;
 mod sandbox;

@@ -12,6 +12,8 @@ use certkeep_core::ports::{
 use certkeep_core::time::{Clock, SystemClock};
 use certkeep_testkit::peers::{self, DnsRouter, Pebble, PebbleOptions, PowerDns};
 
+mod afterwards;
+
 const ZONE: &str = "acme.test";
 
 /// A CA, the DNS it looks at, and an account there.

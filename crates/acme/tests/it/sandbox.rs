@@ -11,6 +11,8 @@ use certkeep_core::time::{Clock, SystemClock};
 use certkeep_sandbox::{Fault, Options, RetryAfter, Sandbox, Times};
 use jiff::SignedDuration;
 
+mod ailing;
+
 struct House {
     sandbox: Sandbox,
     ca: CertificateAuthority,

@@ -64,6 +64,8 @@ pub(crate) struct Asked {
     pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) agent: String,
+    /// The protected header of the JWS, if there is one.
+    pub(crate) header: Option<Value>,
     /// The payload of the JWS, if there is one.
     pub(crate) payload: Option<Value>,
 }
@@ -163,6 +165,16 @@ impl Stub {
         self.asked().iter().filter(|asked| asked.method == method && asked.path == path).count()
     }
 
+    /// What the last signed request says of itself.
+    pub(crate) fn last_header(&self) -> Value {
+        self.asked().into_iter().rev().find_map(|asked| asked.header).unwrap()
+    }
+
+    /// The account that the last signed request was from.
+    pub(crate) fn last_kid(&self) -> String {
+        self.last_header()["kid"].as_str().unwrap().to_owned()
+    }
+
     /// The payloads that were posted to `path`.
     pub(crate) fn payloads(&self, path: &str) -> Vec<Value> {
         self.asked().into_iter().filter(|asked| asked.path == path).filter_map(|asked| asked.payload).collect()
@@ -181,7 +193,8 @@ async fn answer(State(script): State<Arc<Script>>, method: Method, uri: Uri, hea
         method,
         path: path.clone(),
         agent: headers.get("user-agent").map(|agent| agent.to_str().unwrap().to_owned()).unwrap_or_default(),
-        payload: payload(&body),
+        header: part(&body, "protected"),
+        payload: part(&body, "payload"),
     });
     let once = script.once.lock().unwrap().get_mut(&path).and_then(VecDeque::pop_front);
     let reply = once
@@ -197,9 +210,9 @@ async fn answer(State(script): State<Arc<Script>>, method: Method, uri: Uri, hea
     response
 }
 
-fn payload(body: &[u8]) -> Option<Value> {
+fn part(body: &[u8], member: &str) -> Option<Value> {
     use base64::Engine;
     let jws: Value = serde_json::from_slice(body).ok()?;
-    let payload = base64::prelude::BASE64_URL_SAFE_NO_PAD.decode(jws["payload"].as_str()?).ok()?;
-    serde_json::from_slice(&payload).ok()
+    let part = base64::prelude::BASE64_URL_SAFE_NO_PAD.decode(jws[member].as_str()?).ok()?;
+    serde_json::from_slice(&part).ok()
 }

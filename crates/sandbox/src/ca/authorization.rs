@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::jws::Signed;
-use super::problem::{Problem, link, retry_after, seconds_until_done};
+use super::problem::{Problem, link, retry_after};
 use super::state::{Authorization, Status};
 use super::{Ca, validation};
 
@@ -23,7 +23,7 @@ pub(super) async fn update(State(ca): State<Arc<Ca>>, Path(id): Path<String>, si
     let (account, _) = signed.account()?;
     let update: Option<Update> = signed.payload_if_any()?;
     let mut state = ca.state();
-    let authorization = state.authorization(&id, account)?;
+    let authorization = state.authorization(&id, account, ca.now())?;
     if let Some(update) = update {
         let open = matches!(authorization.status, Status::Pending | Status::Valid);
         if update.status != "deactivated" || !open {
@@ -52,7 +52,7 @@ pub(super) async fn answer(State(ca): State<Arc<Ca>>, Path(id): Path<String>, si
     let (account, key) = signed.account()?;
     let response: Option<Map<String, Value>> = signed.payload_if_any()?;
     let mut state = ca.state();
-    let authorization = state.authorization(&id, account)?;
+    let authorization = state.authorization(&id, account, ca.now())?;
     if response.is_some() && authorization.status == Status::Pending && authorization.challenge.status == Status::Pending {
         authorization.challenge.status = Status::Processing;
         let expected = validation::expected_value(&authorization.challenge.token, key);
@@ -95,8 +95,8 @@ impl Ca {
         if authorization.challenge.status != Status::Processing {
             return;
         }
-        let when = seconds_until_done(self.setup.faults.validation_delay());
-        if let Some(value) = retry_after(when) {
+        let faults = &self.setup.faults;
+        if let Some(value) = retry_after(faults.wait(faults.validation_delay())) {
             response.headers_mut().insert(header::RETRY_AFTER, value);
         }
     }

@@ -1,4 +1,4 @@
-//! Certificates as they are downloaded (RFC 8555 §7.4.2), right or wrong as asked.
+//! Certificates as they are downloaded, by either of two chains (RFC 8555 §7.4.2), right or wrong as asked.
 
 use std::sync::Arc;
 
@@ -10,28 +10,48 @@ use x509_parser::parse_x509_certificate;
 
 use super::Ca;
 use super::jws::Signed;
-use super::problem::Problem;
+use super::problem::{Problem, link};
 use super::state::{Certificate, owned};
 use crate::faults::Fault;
 
 pub(super) async fn read(State(ca): State<Arc<Ca>>, Path(id): Path<String>, signed: Signed) -> Result<Response, Problem> {
-    signed.read_only()?;
-    let state = ca.state();
-    let certificate = state.certificates.get(&id).ok_or_else(|| Problem::not_found("certificate"))?;
-    owned(&certificate.account, signed.account()?.0)?;
-    let chain = ca.chain(certificate)?;
-    let headers = [(header::CONTENT_TYPE, "application/pem-certificate-chain")];
-    Ok((headers, chain).into_response())
+    let mut response = ca.download(&id, &signed, ca.setup.authority.intermediate_pem())?;
+    if let Some(alternate) = link(&ca.url(&format!("/certificate/{id}/1")), "alternate") {
+        response.headers_mut().append(header::LINK, alternate);
+    }
+    Ok(response)
+}
+
+/// The same certificate, by the chain to the other root.
+pub(super) async fn alternate(State(ca): State<Arc<Ca>>, Path(id): Path<String>, signed: Signed) -> Result<Response, Problem> {
+    let mut response = ca.download(&id, &signed, ca.setup.authority.cross_signed_pem())?;
+    if let Some(default) = link(&ca.url(&format!("/certificate/{id}")), "alternate") {
+        response.headers_mut().append(header::LINK, default);
+    }
+    Ok(response)
 }
 
 impl Ca {
+    fn download(&self, id: &str, signed: &Signed, intermediate: String) -> Result<Response, Problem> {
+        signed.read_only()?;
+        let state = self.state();
+        let certificate = state.certificates.get(id).ok_or_else(|| Problem::not_found("certificate"))?;
+        owned(&certificate.account, signed.account()?.0)?;
+        if self.setup.faults.fires(Fault::CertificateLate) {
+            return Err(Problem::not_found("certificate yet"));
+        }
+        let chain = self.chain(certificate, intermediate)?;
+        let headers = [(header::CONTENT_TYPE, "application/pem-certificate-chain")];
+        Ok((headers, chain).into_response())
+    }
+
     /// Leaf and intermediate; each fault spoils one thing and nothing else.
-    fn chain(&self, certificate: &Certificate) -> Result<String, Problem> {
+    fn chain(&self, certificate: &Certificate, intermediate: String) -> Result<String, Problem> {
         let authority = &self.setup.authority;
         let faults = &self.setup.faults;
         let issue = |names: &[String], key: &[u8]| {
             let key = SubjectPublicKeyInfo::from_der(key).map_err(Problem::internal)?;
-            let issued = authority.issue(names, &key, None).map_err(Problem::internal)?;
+            let issued = authority.issue(names, &key, self.now(), None).map_err(Problem::internal)?;
             Ok::<String, Problem>(issued.pem)
         };
         if faults.fires(Fault::WrongChain) {
@@ -46,6 +66,6 @@ impl Ca {
         } else {
             certificate.leaf.clone()
         };
-        Ok([leaf, authority.intermediate_pem()].concat())
+        Ok([leaf, intermediate].concat())
     }
 }

@@ -15,6 +15,8 @@ use crate::clock;
 
 /// Said by every certificate, so that none is taken for a real one.
 const ORGANIZATION: &str = "certkeep sandbox - not for production";
+/// The common name of the root that the alternate chains lead to.
+const OTHER_ROOT: &str = "certkeep sandbox other root";
 /// Longest common name (RFC 5280, upper bound `ub-common-name`).
 const MAX_COMMON_NAME: usize = 64;
 /// How long the authority outlives its leaves.
@@ -34,7 +36,10 @@ pub(crate) enum IssueError {
 /// Root and intermediate, and how long what they sign lives.
 pub(crate) struct Authority {
     root: CertifiedIssuer<'static, KeyPair>,
+    other_root: CertifiedIssuer<'static, KeyPair>,
     intermediate: CertifiedIssuer<'static, KeyPair>,
+    /// The intermediate again, as the other root has signed it.
+    cross_signed_pem: String,
     /// An intermediate of the same name that has signed nothing.
     stranger: CertifiedIssuer<'static, KeyPair>,
     validity: Duration,
@@ -59,17 +64,25 @@ pub(crate) struct ServerIdentity {
 impl Authority {
     /// Makes the keys; leaves will live for `validity`.
     pub(crate) fn new(validity: Duration) -> Result<Authority, IssueError> {
-        let root = root("certkeep sandbox root", validity)?;
-        let intermediate = |()| -> Result<_, IssueError> {
-            let name = "certkeep sandbox intermediate";
-            let params = ca_params(name, BasicConstraints::Constrained(0), validity)?;
-            Ok(CertifiedIssuer::signed_by(params, KeyPair::generate()?, &root)?)
-        };
-        Ok(Authority { intermediate: intermediate(())?, stranger: intermediate(())?, root, validity })
+        let first = root("certkeep sandbox root", validity)?;
+        let other_root = root(OTHER_ROOT, validity)?;
+        let params = || ca_params("certkeep sandbox intermediate", BasicConstraints::Constrained(0), validity);
+        let intermediate = CertifiedIssuer::signed_by(params()?, KeyPair::generate()?, &first)?;
+        let cross_signed_pem = params()?.signed_by(intermediate.key(), &other_root)?.pem();
+        let stranger = CertifiedIssuer::signed_by(params()?, KeyPair::generate()?, &first)?;
+        Ok(Authority { root: first, other_root, intermediate, cross_signed_pem, stranger, validity })
     }
 
     pub(super) fn root_pem(&self) -> String {
         self.root.pem()
+    }
+
+    pub(super) fn other_root_pem(&self) -> String {
+        self.other_root.pem()
+    }
+
+    pub(super) fn cross_signed_pem(&self) -> String {
+        self.cross_signed_pem.clone()
     }
 
     pub(super) fn intermediate_pem(&self) -> String {
@@ -85,15 +98,15 @@ impl Authority {
         CertificateParams::default().key_identifier(self.intermediate.key())
     }
 
-    /// Certifies a key for names, for `limit` at most.
+    /// Certifies a key for names from `not_before` on, for `limit` at most.
     pub(super) fn issue(
         &self,
         names: &[String],
         key: &SubjectPublicKeyInfo,
+        not_before: Timestamp,
         limit: Option<Duration>,
     ) -> Result<Issued, IssueError> {
         let validity = limit.map_or(self.validity, |limit| limit.min(self.validity));
-        let not_before = clock::now();
         let (mut params, serial) = params(not_before, validity)?;
         params.is_ca = IsCa::ExplicitNoCa;
         params.use_authority_key_identifier_extension = true;

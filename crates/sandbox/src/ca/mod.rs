@@ -29,11 +29,12 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
+use jiff::Timestamp;
 use tokio::task::JoinSet;
 
-use crate::Placed;
 use crate::faults::{Fault, Faults};
 use crate::hang_up::hang_up;
+use crate::{Placed, clock};
 pub(crate) use issue::{Authority, IssueError, ServerIdentity};
 use problem::{Problem, link};
 use state::{State, Status};
@@ -76,6 +77,10 @@ impl Ca {
         self.setup.authority.root_pem()
     }
 
+    pub(crate) fn other_root_pem(&self) -> String {
+        self.setup.authority.other_root_pem()
+    }
+
     pub(crate) fn issued(&self) -> usize {
         self.state().certificates.len()
     }
@@ -104,6 +109,11 @@ impl Ca {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What the CA's clock says.
+    fn now(&self) -> Timestamp {
+        clock::now().saturating_add(self.setup.faults.clock_offset()).unwrap_or_else(|_| clock::now())
+    }
+
     fn url(&self, path: &str) -> String {
         format!("{}{path}", self.setup.base)
     }
@@ -129,10 +139,12 @@ pub(crate) fn router(ca: Arc<Ca>) -> Router {
         .route("/order/{id}", post(order::read))
         .route("/order/{id}/finalize", post(order::finalize))
         .route("/certificate/{id}", post(certificate::read))
+        .route("/certificate/{id}/1", post(certificate::alternate))
         .route("/authorization/{id}", post(authorization::update))
         .route("/challenge/{id}", post(authorization::answer))
         .route("/revoke-cert", post(revocation::revoke))
         .route("/renewal-info/{id}", get(renewal::info))
+        .route("/why-renew", get(renewal::why))
         .fallback(|| async { Problem::not_found("resource") })
         .method_not_allowed_fallback(|| async {
             Problem::malformed("this resource does not know this method").with_status(StatusCode::METHOD_NOT_ALLOWED)
@@ -144,7 +156,11 @@ pub(crate) fn router(ca: Arc<Ca>) -> Router {
 /// Faults of the whole CA on the way in, the headers of every answer on the way out.
 async fn gate(Shared(ca): Shared<Arc<Ca>>, request: Request, next: Next) -> Response {
     if ca.setup.faults.fires(Fault::AcmeUnavailable) {
-        return (StatusCode::SERVICE_UNAVAILABLE, "down for maintenance").into_response();
+        let mut response = (StatusCode::SERVICE_UNAVAILABLE, "down for maintenance").into_response();
+        if let Some(value) = problem::retry_after(ca.setup.faults.retry_after()) {
+            response.headers_mut().insert(header::RETRY_AFTER, value);
+        }
+        return response;
     }
     // The answer to a HEAD has no body to be cut off in.
     let can_be_cut = request.method() != Method::HEAD;

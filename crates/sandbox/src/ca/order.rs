@@ -17,10 +17,9 @@ use serde_json::{Value, json};
 use super::csr::Csr;
 use super::directory::{PROFILE_CLASSIC, PROFILE_SHORT};
 use super::jws::Signed;
-use super::problem::{Kind, Problem, retry_after, seconds_until_done};
+use super::problem::{Kind, Problem, retry_after};
 use super::state::{self, Authorization, Certificate, Challenge, Order, Status};
 use super::{Ca, random_token};
-use crate::clock;
 use crate::faults::Fault;
 
 /// How long an order and its pending authorizations stay open.
@@ -56,7 +55,7 @@ pub(super) async fn create(State(ca): State<Arc<Ca>>, signed: Signed) -> Result<
     let request: NewOrder = signed.payload()?;
     if ca.setup.faults.fires(Fault::RateLimit) {
         let problem = Problem::new(Kind::RateLimited, "too many orders; come back later");
-        return Err(problem.with_retry_after(ca.setup.faults.rate_limit_retry_after()));
+        return Err(problem.with_retry_after(ca.setup.faults.retry_after()));
     }
     if ca.setup.faults.fires(Fault::UserActionRequired) {
         let problem = Problem::new(Kind::UserActionRequired, "the terms have changed");
@@ -70,7 +69,7 @@ pub(super) async fn create(State(ca): State<Arc<Ca>>, signed: Signed) -> Result<
         return Err(Problem::new(Kind::InvalidProfile, "no such profile"));
     }
     let names = ca.names(&request.identifiers)?;
-    let expires = clock::now().checked_add(OPEN_FOR).map_err(Problem::internal)?;
+    let expires = ca.now().checked_add(OPEN_FOR).map_err(Problem::internal)?;
 
     let mut state = ca.state();
     if let Some(replaced) = &request.replaces {
@@ -90,7 +89,7 @@ pub(super) async fn create(State(ca): State<Arc<Ca>>, signed: Signed) -> Result<
         replaces: request.replaces,
     };
     state.orders.insert(id.clone(), order);
-    let order = state.order(&id, account)?;
+    let order = state.order(&id, account, ca.now())?;
     Ok(ca.describe(StatusCode::CREATED, &id, order))
 }
 
@@ -98,7 +97,11 @@ pub(super) async fn read(State(ca): State<Arc<Ca>>, Path(id): Path<String>, sign
     signed.read_only()?;
     let (account, _) = signed.account()?;
     let mut state = ca.state();
-    let order = state.order(&id, account)?;
+    let order = state.order(&id, account, ca.now())?;
+    if order.status != Status::Valid && ca.setup.faults.fires(Fault::OrderInvalid) {
+        order.status = Status::Invalid;
+        order.error = Some(Problem::internal("a fault was asked for"));
+    }
     Ok(ca.describe(StatusCode::OK, &id, order))
 }
 
@@ -111,7 +114,7 @@ pub(super) async fn finalize(State(ca): State<Arc<Ca>>, Path(id): Path<String>, 
     let (account, account_key) = signed.account()?;
     let request: Finalize = signed.payload()?;
     let mut state = ca.state();
-    let order = state.order(&id, account)?;
+    let order = state.order(&id, account, ca.now())?;
     if order.status != Status::Ready {
         return Err(Problem::new(Kind::OrderNotReady, "the order is not ready"));
     }
@@ -135,7 +138,7 @@ pub(super) async fn finalize(State(ca): State<Arc<Ca>>, Path(id): Path<String>, 
         let work = issue_later(Arc::clone(&ca), id.clone(), csr.key, delay);
         ca.spawn(work);
     }
-    let order = state.order(&id, account)?;
+    let order = state.order(&id, account, ca.now())?;
     Ok(ca.describe(StatusCode::OK, &id, order))
 }
 
@@ -205,7 +208,7 @@ impl Ca {
         let base = name.strip_prefix("*.").unwrap_or(name);
         let wildcard = base.len() < name.len();
         if let Some(window) = self.setup.authorization_reuse {
-            let now = clock::now();
+            let now = self.now();
             let fresh = |validated: jiff::Timestamp| now.duration_since(validated).unsigned_abs() < window;
             let reusable = state.authorizations.iter().find(|(_, known)| {
                 known.account == account
@@ -238,7 +241,7 @@ impl Ca {
         let order = found.ok_or_else(|| Problem::not_found("order"))?;
         let short = order.profile.as_deref() == Some(PROFILE_SHORT);
         let limit = short.then_some(SHORT_LIVED).into_iter().chain(self.setup.faults.longest_life()).min();
-        let issued = self.setup.authority.issue(&order.names, key, limit).map_err(Problem::internal)?;
+        let issued = self.setup.authority.issue(&order.names, key, self.now(), limit).map_err(Problem::internal)?;
         let certificate_id = random_token();
         order.status = Status::Valid;
         order.certificate = Some(certificate_id.clone());
@@ -283,7 +286,7 @@ impl Ca {
         }
         let mut response = (status, [(header::LOCATION, url)], Json(body)).into_response();
         if order.status == Status::Processing
-            && let Some(value) = retry_after(seconds_until_done(self.setup.faults.issuance_delay()))
+            && let Some(value) = retry_after(self.setup.faults.wait(self.setup.faults.issuance_delay()))
         {
             response.headers_mut().insert(header::RETRY_AFTER, value);
         }

@@ -1,7 +1,5 @@
 //! Problem documents: what the CA says when it says no (RFC 8555 §6.7, RFC 9457).
 
-use std::time::Duration;
-
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::fmt::rfc2822::DateTimePrinter;
@@ -231,9 +229,4 @@ pub(super) fn retry_after(retry_after: RetryAfter) -> Option<HeaderValue> {
         RetryAfter::Missing => None,
         RetryAfter::Seconds(seconds) => Some(HeaderValue::from(seconds)),
     }
-}
-
-/// The whole seconds after which something that takes `delay` is done.
-pub(super) fn seconds_until_done(delay: Duration) -> RetryAfter {
-    RetryAfter::Seconds(delay.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX))
 }

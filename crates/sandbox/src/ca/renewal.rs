@@ -10,13 +10,12 @@ use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use serde_json::json;
 
 use super::Ca;
-use super::problem::{Kind, Problem};
+use super::problem::{Kind, Problem, retry_after};
 use super::state::{self, owned};
-use crate::clock;
-use crate::faults::Fault;
+use crate::faults::{Fault, RetryAfter};
 
 /// When to ask again, in seconds.
-const ASK_AGAIN: &str = "21600";
+const ASK_AGAIN: u64 = 21_600;
 /// The window is the last part of the certificate's life, this part of it.
 const WINDOW_PART: i32 = 3;
 
@@ -25,14 +24,27 @@ pub(super) async fn info(State(ca): State<Arc<Ca>>, Path(id): Path<String>) -> R
     let found = state.certificates.values().find(|known| known.renewal_id == id);
     let certificate = found.ok_or_else(|| Problem::not_found("certificate"))?;
     let life = certificate.not_after.duration_since(certificate.not_before);
-    let (mut start, mut end) = (certificate.not_after - life / WINDOW_PART, certificate.not_after);
-    if certificate.revoked || ca.setup.faults.fires(Fault::RenewalDue) {
-        end = clock::now();
-        start = end - life / WINDOW_PART;
+    let faults = &ca.setup.faults;
+    let usual = (certificate.not_after - life / WINDOW_PART, certificate.not_after);
+    let moved = match certificate.revoked || faults.fires(Fault::RenewalDue) {
+        true => Some((ca.now() - life / WINDOW_PART, ca.now())),
+        false => faults.renewal_window(),
+    };
+    let (start, end) = moved.unwrap_or(usual);
+    let mut body = json!({ "suggestedWindow": { "start": start.to_string(), "end": end.to_string() } });
+    if let (Some(members), Some(_)) = (body.as_object_mut(), moved) {
+        members.insert("explanationURL".to_owned(), json!(ca.url("/why-renew")));
     }
-    let window = json!({ "start": start.to_string(), "end": end.to_string() });
-    let headers = [(header::RETRY_AFTER, ASK_AGAIN)];
-    Ok((headers, Json(json!({ "suggestedWindow": window }))).into_response())
+    let mut response = Json(body).into_response();
+    if let Some(value) = retry_after(faults.renewal_retry_after().unwrap_or(RetryAfter::Seconds(ASK_AGAIN))) {
+        response.headers_mut().insert(header::RETRY_AFTER, value);
+    }
+    Ok(response)
+}
+
+/// The page that explains a window that was moved.
+pub(super) async fn why() -> &'static str {
+    "Somebody moved the window in which this sandbox wants its certificates to be renewed.\n"
 }
 
 impl Ca {

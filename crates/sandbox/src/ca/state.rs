@@ -9,7 +9,6 @@ use serde::Serialize;
 use super::jwk::Jwk;
 use super::problem::{Kind, Problem};
 use super::random_token;
-use crate::clock;
 
 /// How many nonces are good at a time; older ones are forgotten.
 const MAX_NONCES: usize = 10_000;
@@ -107,30 +106,30 @@ impl State {
     }
 
     /// The authorization `id` of `account`, with its status as of now.
-    pub(super) fn authorization(&mut self, id: &str, account: &str) -> Result<&mut Authorization, Problem> {
+    pub(super) fn authorization(&mut self, id: &str, account: &str, now: Timestamp) -> Result<&mut Authorization, Problem> {
         let found = self.authorizations.get_mut(id);
         let authorization = found.ok_or_else(|| Problem::not_found("authorization"))?;
         owned(&authorization.account, account)?;
-        authorization.age();
+        authorization.age(now);
         Ok(authorization)
     }
 
     /// The order `id` of `account`, with its status as of now.
-    pub(super) fn order(&mut self, id: &str, account: &str) -> Result<&mut Order, Problem> {
+    pub(super) fn order(&mut self, id: &str, account: &str, now: Timestamp) -> Result<&mut Order, Problem> {
         let State { orders, authorizations, .. } = self;
         let order = orders.get_mut(id).ok_or_else(|| Problem::not_found("order"))?;
         owned(&order.account, account)?;
         if order.status == Status::Pending {
-            order.advance(authorizations);
+            order.advance(authorizations, now);
         }
         Ok(order)
     }
 }
 
 impl Authorization {
-    fn age(&mut self) {
+    fn age(&mut self, now: Timestamp) {
         let ages = matches!(self.status, Status::Pending | Status::Valid);
-        if ages && self.expires <= clock::now() {
+        if ages && self.expires <= now {
             self.status = Status::Expired;
         }
     }
@@ -138,13 +137,13 @@ impl Authorization {
 
 impl Order {
     /// Turns a pending order ready or invalid, as its authorizations say.
-    fn advance(&mut self, authorizations: &mut HashMap<String, Authorization>) {
+    fn advance(&mut self, authorizations: &mut HashMap<String, Authorization>, now: Timestamp) {
         let mut all_valid = true;
         for id in &self.authorizations {
             let Some(authorization) = authorizations.get_mut(id) else {
                 continue;
             };
-            authorization.age();
+            authorization.age(now);
             match authorization.status {
                 Status::Valid => {}
                 Status::Pending => all_valid = false,
@@ -155,7 +154,7 @@ impl Order {
                 }
             }
         }
-        if self.expires <= clock::now() {
+        if self.expires <= now {
             self.status = Status::Invalid;
         } else if all_valid {
             self.status = Status::Ready;

@@ -18,7 +18,6 @@ use super::jwk::Jwk;
 use super::problem::{Kind, Problem};
 use super::state::Status;
 use super::{Ca, caa, random_token};
-use crate::clock;
 use crate::faults::Fault;
 
 /// How long an answer is waited for. The server is in this very process.
@@ -49,7 +48,7 @@ pub(super) async fn run(ca: Arc<Ca>, id: String, name: String, wildcard: bool, e
     };
     let status = match outcome {
         Ok(()) => {
-            authorization.challenge.validated = Some(clock::now());
+            authorization.challenge.validated = Some(ca.now());
             Status::Valid
         }
         Err(problem) => {

@@ -15,8 +15,13 @@ use crate::acme_client::{Client, csr, csr_with, ders};
 
 /// What a TLS client that trusts the issuing root says to a chain.
 pub(crate) fn verify(sandbox: &Sandbox, chain: &[CertificateDer<'_>], name: &str) -> Result<(), rustls::Error> {
+    verify_by(sandbox.issuing_root_pem(), chain, name)
+}
+
+/// What a TLS client that trusts only this root says to a chain.
+pub(crate) fn verify_by(root_pem: &str, chain: &[CertificateDer<'_>], name: &str) -> Result<(), rustls::Error> {
     let mut roots = RootCertStore::empty();
-    roots.add(ders(sandbox.issuing_root_pem()).remove(0)).unwrap();
+    roots.add(ders(root_pem).remove(0)).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
     let name = ServerName::try_from(name).unwrap();

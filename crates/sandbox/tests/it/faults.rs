@@ -210,3 +210,74 @@ async fn a_certificate_can_be_handed_out_wrong() {
     assert!(holds_key(&chain[0]));
     verify(&sandbox, &chain, NAMES[0]).unwrap();
 }
+
+#[tokio::test]
+async fn a_connection_breaks_before_or_after_what_was_asked_is_done() {
+    let (sandbox, client) = start().await;
+    let place = async |fault: Option<Fault>| {
+        let payload = serde_json::json!({ "identifiers": [{ "type": "dns", "value": NAMES[0] }] }).to_string();
+        let jws = client.key.jws(&client.protected(&client.url("newOrder")).await, &payload).to_string();
+        if let Some(fault) = fault {
+            sandbox.faults().set(fault, Times::Next(1));
+        }
+        let request = client.http.post(client.url("newOrder")).header("content-type", "application/jose+json").body(jws);
+        request.send().await?.text().await
+    };
+    for (fault, orders) in [(Fault::AcmeRequestLost, 0), (Fault::AcmeAnswerLost, 1)] {
+        place(Some(fault)).await.unwrap_err();
+        assert_eq!((sandbox.orders(), sandbox.faults().fired(fault)), (orders, 1), "{fault:?}");
+    }
+    place(None).await.unwrap();
+    assert_eq!(sandbox.orders(), 2);
+}
+
+#[tokio::test]
+async fn a_ca_that_is_down_for_a_while_says_when_to_come_back() {
+    let (sandbox, client) = start().await;
+    sandbox.faults().set_retry_after(RetryAfter::Seconds(60));
+    sandbox.faults().set(Fault::AcmeUnavailable, Times::For(Duration::from_secs(3600)));
+    let reply = client.http.get(sandbox.directory_url()).send().await.unwrap();
+    assert_eq!((reply.status().as_u16(), reply.headers()["retry-after"].to_str().unwrap()), (503, "60"));
+    sandbox.faults().set(Fault::AcmeUnavailable, Times::For(Duration::ZERO));
+    assert_eq!(client.order(&NAMES).await.status, 201);
+}
+
+#[tokio::test]
+async fn an_order_can_turn_invalid_while_it_waits() {
+    let (sandbox, client) = start().await;
+    let order = client.order(&NAMES).await;
+    sandbox.faults().set(Fault::OrderInvalid, Times::Next(1));
+    for _ in 0..2 {
+        let read = client.read(order.header("location")).await.json();
+        assert_eq!((read["status"].as_str(), read["error"]["status"].as_u64()), (Some("invalid"), Some(500)), "{read}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_can_be_late() {
+    let (sandbox, client) = start().await;
+    let (_, order) = client.authorized(&sandbox, &NAMES).await;
+    sandbox.faults().set(Fault::CertificateLate, Times::Next(2));
+    let url = client.finalize(&order, &csr(&NAMES)).await.member("certificate");
+    let mut answers = Vec::new();
+    for _ in 0..3 {
+        answers.push(client.read(&url).await.status);
+    }
+    assert_eq!(answers, [404, 404, 200]);
+}
+
+#[tokio::test]
+async fn waits_are_told_in_seconds_or_as_a_date() {
+    let (sandbox, client) = start().await;
+    sandbox.faults().set_issuance_delay(Duration::from_secs(600));
+    for dates in [false, true] {
+        sandbox.faults().set_waits_as_dates(dates);
+        let (_, order) = client.authorized(&sandbox, &NAMES).await;
+        let reply = client.finalize(&order, &csr(&NAMES)).await;
+        let value = reply.header("retry-after");
+        match dates {
+            false => assert_eq!(value, "600"),
+            true => drop(jiff::fmt::rfc2822::parse(value).unwrap()),
+        }
+    }
+}

@@ -18,4 +18,5 @@ mod faults;
 mod instant;
 mod lego;
 mod lifetime;
+mod moved;
 mod problems;

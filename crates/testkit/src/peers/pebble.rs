@@ -26,6 +26,8 @@ pub struct PebbleOptions {
     pub validity_seconds: u64,
     /// How many intermediates lie between a leaf and the root.
     pub chain_length: u8,
+    /// How many further roots have signed the topmost intermediate: an alternate chain leads to each (RFC 8555 §7.4.2).
+    pub alternate_roots: u8,
     /// How many percent of new orders find an authorization of an earlier one still valid.
     pub authorization_reuse_percent: u8,
     /// Names it refuses to issue for (`rejectedIdentifier`), with all below them.
@@ -55,6 +57,7 @@ impl PebbleOptions {
             external_account: None,
             validity_seconds: 90 * 24 * 60 * 60,
             chain_length: 1,
+            alternate_roots: 0,
             authorization_reuse_percent: 0,
             blocked_domains: vec!["blocked.test".into()],
             sleep: false,
@@ -69,6 +72,7 @@ pub struct Pebble {
     process: Process,
     setup: Setup,
     issuing_root_pem: String,
+    alternate_roots: u8,
 }
 
 #[derive(Clone, Debug)]
@@ -90,7 +94,7 @@ impl Pebble {
             },
         )
         .await;
-        Self { process, setup, issuing_root_pem }
+        Self { process, setup, issuing_root_pem, alternate_roots: options.alternate_roots }
     }
 
     /// Where ACME clients begin (RFC 8555 §7.1.1); HTTPS.
@@ -111,6 +115,22 @@ impl Pebble {
     /// The root certificate of what it issues; a new one at each start.
     pub fn issuing_root_pem(&self) -> &str {
         &self.issuing_root_pem
+    }
+
+    /// The further root certificates of what it issues, as many as were asked for.
+    pub async fn alternate_root_pems(&self) -> Vec<String> {
+        let mut roots = Vec::new();
+        for number in 1..=self.alternate_roots {
+            roots.extend(self.setup.fetch(self.setup.management, &format!("/roots/{number}")).await);
+        }
+        roots
+    }
+
+    /// What it knows of a certificate, by the serial number in hexadecimal: `Valid`, `Revoked` and the like.
+    pub async fn certificate_status(&self, serial: &str) -> Option<String> {
+        let told = self.setup.fetch(self.setup.management, &format!("/cert-status-by-serial/{serial}")).await?;
+        let told: serde_json::Value = serde_json::from_str(&told).ok()?;
+        Some(told.get("Status")?.as_str()?.to_owned())
     }
 
     /// Its process id.
@@ -163,7 +183,7 @@ fn prepare(options: &PebbleOptions, folder: &Path, command: &mut Command) -> Set
         .env("PEBBLE_WFE_NONCEREJECT", options.bad_nonce_percent.to_string())
         .env("PEBBLE_AUTHZREUSE", options.authorization_reuse_percent.to_string())
         .env("PEBBLE_CHAIN_LENGTH", options.chain_length.to_string())
-        .env("PEBBLE_ALTERNATE_ROOTS", "0")
+        .env("PEBBLE_ALTERNATE_ROOTS", options.alternate_roots.to_string())
         .env("PEBBLE_VA_ALWAYS_VALID", "0")
         .env("PEBBLE_VA_NOSLEEP", if options.sleep { "0" } else { "1" });
     Setup { acme, management, tls_root_pem: https.root_pem }
