@@ -15,4 +15,4 @@ pub use issuances::{Issuances, Outcome};
 pub use issuer::{
     Authorization, AuthorizationStatus, CertificateAuthority, Challenge, ExternalAccount, Issuer, Order, OrderStatus,
 };
-pub use store::{Settings, Store, StoreError};
+pub use store::{Epoch, Settings, Store, StoreError};
