@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
+use secrecy::SecretString;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -46,7 +47,7 @@ pub struct Config {
     pub limits: Limits,
     /// What is logged, and how.
     pub log: Log,
-    /// Where secrets are kept.
+    /// Where everything is kept.
     pub store: Store,
     /// Where to listen.
     pub tls: Tls,
@@ -159,10 +160,15 @@ pub enum LogLevel {
     Warn,
 }
 
-/// `[store]`: where secrets are kept.
+/// `[store]`: where everything is kept, and the keys that seal its secrets.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Store {
+    /// A PostgreSQL database, in place of the one in the data folder.
+    #[serde(deserialize_with = "values::secret")]
+    url: Option<Spanned<SecretString>>,
+    /// A file that holds its address instead.
+    url_file: Option<Spanned<PathBuf>>,
     key_file: Option<PathBuf>,
 }
 

@@ -14,11 +14,10 @@ use std::time::Duration;
 
 use certkeep_acme::AcmeIssuer;
 use certkeep_core::ports::{Resolver, StoreError};
-use certkeep_core::time::{Clock, SystemClock};
 use certkeep_dns::registry::{Registry, RegistryOptions};
 use certkeep_dns::resolver::{DnsResolver, InvalidOptions, ResolverOptions};
 use certkeep_engine::{Engine, Ports, Settings, UseCaseError};
-use certkeep_store::{OpenError, Options, SqlStore};
+use certkeep_store::{Location, OpenError, SqlStore};
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -55,8 +54,8 @@ pub struct Overrides {
 
 /// What a service needs to know.
 pub struct Plan {
-    /// The data folder and its keys.
-    pub store: Options,
+    /// The data folder and its keys, or the database.
+    pub store: Location,
     /// For the engine.
     pub settings: Settings,
     /// For the DNS providers.
@@ -80,7 +79,7 @@ impl Plan {
         let providers = || Ok(RegistryOptions { pages_folder: pages_folder(folder), ..config.provider_options()? });
         config.check_delegations(&Registry::new(providers()?))?;
         Ok(Plan {
-            store: Options { folder: folder.to_owned(), key_file: config.key_file() },
+            store: config.location(folder)?,
             settings: config.engine_settings()?,
             providers: providers()?,
             resolver: config.resolver_options()?,
@@ -161,8 +160,8 @@ impl Service {
     /// See [`ServeError`]; nothing runs then.
     pub async fn start(plan: Plan) -> Result<Service, ServeError> {
         // First of all: what another service holds is not to be touched.
-        let store = SqlStore::open_exclusive(&plan.store).await?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let store = plan.store.serve().await?;
+        let clock = store.clock();
         let listener = bind::listen(plan.listen).await?;
         let https = bind::address(&listener, plan.listen)?;
         let plain = match plan.http {

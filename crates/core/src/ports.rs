@@ -18,4 +18,4 @@ pub use issuer::{
     OrderStatus, RevocationReason, Revoker,
 };
 pub use ledger::{Ledger, Question, Renewals, Told};
-pub use store::{Settings, Store, StoreError};
+pub use store::{Epoch, Settings, Store, StoreError};

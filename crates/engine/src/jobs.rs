@@ -4,20 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use certkeep_core::issuance::{ChallengeRecord, Fence, IssuanceId};
-use certkeep_core::ports::StoreError;
+use certkeep_core::ports::{Epoch, StoreError};
 use futures::future::join_all;
 use jiff::SignedDuration;
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::Engine;
+use crate::error::UseCaseError;
 use crate::inventory::UPLOAD_LIFE;
 use crate::issuing::{FIRST_LEASE, Notes, STEP_DEADLINE, later};
 
 /// The longest sleep: a clock that was set, or work that another process made due, is noticed after this time.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
-/// Between two looks at whether another process changed clients.
-const EPOCH_INTERVAL: Duration = Duration::from_millis(250);
 /// Between two sweeps.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
 /// How long a dead token is still known, so that revoking it again is no error (contract §3).
@@ -196,19 +195,13 @@ struct AtWork {
 /// Forgets what another process changed, and sweeps what has had its time.
 async fn housekeeping(engine: Engine) {
     let mut epoch = None;
-    let mut looks = tokio::time::interval(EPOCH_INTERVAL);
     let mut sweeps = tokio::time::interval(SWEEP_INTERVAL);
     loop {
         tokio::select! {
-            _ = looks.tick() => {
+            () = engine.store().nudged() => {
                 engine.catch_up_serving().await;
-                match engine.store().epoch().await {
-                    Ok(now) => {
-                        if epoch.replace(now).is_some_and(|before| before != now) {
-                            engine.inner.remembered_access.forget_all();
-                        }
-                    }
-                    Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "epoch not read"),
+                if let Err(error) = engine.forget_what_others_changed(&mut epoch).await {
+                    tracing::debug!(error = &error as &dyn std::error::Error, "what others changed is not known");
                 }
             }
             _ = sweeps.tick() => {
@@ -221,6 +214,21 @@ async fn housekeeping(engine: Engine) {
 }
 
 impl Engine {
+    async fn forget_what_others_changed(&self, epoch: &mut Option<Epoch>) -> Result<(), UseCaseError> {
+        let now = self.store().epoch().await?;
+        // What was remembered before the first look may be void already.
+        let before = *epoch;
+        if before.is_none_or(|before| before.access != now.access) {
+            self.inner.remembered_access.forget_all();
+        }
+        if before.is_none_or(|before| before.certificates != now.certificates) {
+            self.inner.remembered_certificates.forget_all();
+            self.reload_served().await?;
+        }
+        *epoch = Some(now);
+        Ok(())
+    }
+
     /// Deletes uploads that were kept for their time (contract §4.5), tokens that are long dead, idle counters, what was
     /// spent at CAs so long ago that it says nothing any more.
     ///

@@ -12,8 +12,10 @@ pub const DEFAULT: &str = "default";
 
 /// The number of the entry that is served, or [`DEFAULT`]. A number, since names change.
 const SERVED: &str = "webserver.https_cert";
-const DEFAULT_CHAIN: &str = "webserver.default.chain";
-const DEFAULT_KEY: &str = "webserver.default.key";
+/// Key and chain of the default, in PEM, one after the other: two processes at their first start keep the same pair.
+const DEFAULT_PAIR: &str = "webserver.default";
+/// Where in the pair the chain begins.
+const CHAIN: &str = "-----BEGIN CERTIFICATE-----";
 
 /// What the listener presents.
 #[derive(Clone, Debug)]
@@ -44,19 +46,20 @@ pub(crate) async fn load(ports: &Ports) -> Result<Served, UseCaseError> {
 }
 
 async fn default(ports: &Ports) -> Result<Served, UseCaseError> {
-    let chain = ports.store.setting(DEFAULT_CHAIN).await?;
-    let key = ports.store.setting(DEFAULT_KEY).await?;
-    if let (Some(chain), Some(key)) = (chain, key) {
-        let chain = Chain::parse_pem(chain.expose_secret());
-        let key = PrivateKey::parse_pem(key.expose_secret());
-        if let (Ok(chain), Ok(key)) = (chain, key) {
-            return Ok(Served { name: DEFAULT.to_owned(), id: None, chain, key });
-        }
+    if let Some(served) = ports.store.setting(DEFAULT_PAIR).await?.and_then(|pair| read_pair(&pair)) {
+        return Ok(served);
     }
     let (chain, key) = self_signed("certkeep", ports.clock.now()).map_err(|e| UseCaseError::Internal(e.to_string()))?;
-    ports.store.set_setting(DEFAULT_KEY, &key.to_pem()).await?;
-    ports.store.set_setting(DEFAULT_CHAIN, &SecretString::from(chain.to_pem())).await?;
-    Ok(Served { name: DEFAULT.to_owned(), id: None, chain, key })
+    let pair = SecretString::from(key.to_pem().expose_secret().to_owned() + &chain.to_pem());
+    let kept = ports.store.first_setting(DEFAULT_PAIR, &pair).await?;
+    Ok(read_pair(&kept).unwrap_or(Served { name: DEFAULT.to_owned(), id: None, chain, key }))
+}
+
+fn read_pair(pair: &SecretString) -> Option<Served> {
+    let pair = pair.expose_secret();
+    let (key, chain) = pair.split_at_checked(pair.find(CHAIN)?)?;
+    let (key, chain) = (PrivateKey::parse_pem(key).ok()?, Chain::parse_pem(chain).ok()?);
+    Some(Served { name: DEFAULT.to_owned(), id: None, chain, key })
 }
 
 /// The current version of an entry, as the listener wants it.
@@ -114,6 +117,20 @@ impl Engine {
     pub async fn https_choices(&self) -> Result<Vec<String>, UseCaseError> {
         let held = self.store().servable_names().await?;
         Ok(std::iter::once(DEFAULT.to_owned()).chain(held).collect())
+    }
+
+    /// Presents what another process has chosen, or made of what we present.
+    pub(crate) async fn reload_served(&self) -> Result<(), UseCaseError> {
+        let _alone = self.inner.changes.lock().await;
+        let served = load(&self.inner.ports).await?;
+        let is_new = {
+            let now = self.inner.served.borrow();
+            (now.id, &now.name, &now.chain) != (served.id, &served.name, &served.chain)
+        };
+        if is_new {
+            self.inner.served.send_replace(served);
+        }
+        Ok(())
     }
 
     /// Serves an entry's new version or new name, if it is the one served. The caller holds `changes`.

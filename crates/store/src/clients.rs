@@ -9,10 +9,10 @@ use certkeep_core::client::{Client, ClientKey, ClientRole, Digest, Session, Toke
 use certkeep_core::ports::{BlockSubject, ClientChange, Clients, Opening, Rotation, StoreError};
 use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
-use sqlx::AnyConnection;
 
 use crate::SqlStore;
 use crate::again::{commit, repeated};
+use crate::epoch::Changed;
 use crate::error::{corrupt, unavailable};
 use crate::rows::{from_columns, from_json, take_numbers, to_json, unknown};
 
@@ -60,12 +60,6 @@ fn role(word: &str) -> Option<ClientRole> {
     [ClientRole::Admin, ClientRole::Viewer].into_iter().find(|role| role_word(*role) == word)
 }
 
-/// Makes void what others remember of clients and tokens.
-async fn grow_epoch(db: &mut AnyConnection) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE epoch SET value = value + 1 WHERE id = 1").execute(db).await?;
-    Ok(())
-}
-
 /// Adds a client; `false` if its name or its client id is taken.
 async fn add(
     store: &SqlStore,
@@ -98,7 +92,7 @@ async fn add(
         .execute(&mut *tx)
         .await
         .map_err(&doing)?;
-    grow_epoch(&mut tx).await.map_err(&doing)?;
+    store.grow_epoch(&mut tx, Changed::Access).await.map_err(&doing)?;
     commit(tx).await.map_err(&doing)?;
     Ok(true)
 }
@@ -125,7 +119,7 @@ async fn change(store: &SqlStore, name: &str, change: &ClientChange) -> Result<b
             sessions::revoke_all(&mut tx, id).await.map_err(&doing)?;
         }
     }
-    grow_epoch(&mut tx).await.map_err(&doing)?;
+    store.grow_epoch(&mut tx, Changed::Access).await.map_err(&doing)?;
     commit(tx).await.map_err(&doing)?;
     Ok(true)
 }
@@ -221,12 +215,5 @@ impl Clients for SqlStore {
 
     async fn sweep_failed_logins(&self, before: Timestamp) -> Result<u64, StoreError> {
         repeated(|| blocks::sweep(self, before)).await
-    }
-
-    async fn epoch(&self) -> Result<i64, StoreError> {
-        sqlx::query_scalar("SELECT value FROM epoch WHERE id = 1")
-            .fetch_one(self.readers())
-            .await
-            .map_err(unavailable("read the epoch"))
     }
 }

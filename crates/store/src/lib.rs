@@ -1,7 +1,7 @@
 //! certkeep's durable memory: the port [`certkeep_core::ports::Store`] on SQLite or PostgreSQL, with every secret sealed.
 //!
 //! What may not enter: any rule of the domain (the store says what is so, never what ought to happen), any clock (each
-//! method is told the time), and SQL that only one of the databases understands outside of `dialect`: both pass the same
+//! method is told the time; `SqlStore::clock` only shows it), and SQL that only one of the databases understands outside of `dialect`: both pass the same
 //! contract suite (`tests/it/contract`).
 //!
 //! Start reading at the schema (`migrations/sqlite`), then `open` (files, locks, keys, migrations), `seal` (how a
@@ -12,10 +12,12 @@ mod again;
 mod certificates;
 mod clients;
 mod dialect;
+mod epoch;
 mod error;
 mod issuances;
 mod key_file;
 mod open;
+mod others;
 #[cfg(test)]
 mod plans;
 mod renewals;
@@ -28,12 +30,13 @@ mod uploads;
 use std::fs::File;
 use std::sync::Arc;
 
-use certkeep_core::ports::Store;
+use certkeep_core::time::{Clock, SystemClock};
 use sqlx::{Any, AnyPool, Transaction};
 
-pub use open::{InvalidServerUrl, OpenError, Options, ServerUrl, Whereabouts};
+pub use open::{InvalidServerUrl, Location, OpenError, Options, ServerUrl, Whereabouts};
 
 use dialect::Dialect;
+use others::Others;
 use seal::Sealer;
 
 /// A store in a folder of this machine, or in a database of a server. Clones share it.
@@ -47,11 +50,11 @@ struct Inner {
     writer: AnyPool,
     readers: AnyPool,
     sealer: Sealer,
+    /// Other nodes, where there may be any.
+    others: Option<Others>,
     /// Held for as long as the store is open; absent when it is shared.
     _lock: Option<File>,
 }
-
-impl Store for SqlStore {}
 
 impl SqlStore {
     fn new(inner: Inner) -> SqlStore {
@@ -60,9 +63,21 @@ impl SqlStore {
 
     /// Closes the database once all running transactions have ended; clones stop working.
     pub async fn close(self) {
+        if let Some(others) = &self.0.others {
+            others.close(self.writer()).await;
+        }
         self.0.readers.close().await;
         // Last, because the last connection to go folds the write-ahead log into the database.
         self.0.writer.close().await;
+    }
+
+    /// The time that everybody who uses the store goes by: the machine's, or the one of the database that several machines
+    /// share.
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        match &self.0.others {
+            Some(others) => Arc::clone(&others.clock) as Arc<dyn Clock>,
+            None => Arc::new(SystemClock),
+        }
     }
 
     /// A transaction in which what it reads stays true until it ends.

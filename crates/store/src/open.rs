@@ -1,6 +1,7 @@
 //! Opening a store: its schema and its key, wherever it is.
 mod error;
 mod folder;
+mod location;
 mod server;
 
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use sqlx::migrate::MigrateError;
 
 pub use error::{OpenError, Whereabouts};
 pub use folder::Options;
+pub use location::Location;
 pub use server::{InvalidServerUrl, ServerUrl};
 
 use crate::again::commit;

@@ -4,7 +4,8 @@ use certkeep_core::ports::{Settings, StoreError};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::SqlStore;
-use crate::again::repeated;
+use crate::again::{commit, repeated};
+use crate::epoch::Changed;
 use crate::error::unavailable;
 use crate::seal::Place;
 
@@ -13,17 +14,28 @@ fn place(key: &str) -> Place<'_> {
 }
 
 async fn set(store: &SqlStore, key: &str, value: &SecretString) -> Result<(), StoreError> {
-    let sealed = store.sealer().seal_value(place(key), value.expose_secret().as_bytes())?;
-    sqlx::query(
+    put(
+        store,
+        key,
+        value,
         "INSERT INTO settings (name, sealed_value) VALUES ($1, $2)
          ON CONFLICT (name) DO UPDATE SET sealed_value = excluded.sealed_value",
     )
-    .bind(key)
-    .bind(sealed)
-    .execute(store.writer())
     .await
-    .map_err(unavailable("write a setting"))?;
-    Ok(())
+}
+
+/// Sets the value of a key that has none.
+pub(crate) async fn set_first(store: &SqlStore, key: &str, value: &SecretString) -> Result<(), StoreError> {
+    put(store, key, value, "INSERT INTO settings (name, sealed_value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING").await
+}
+
+async fn put(store: &SqlStore, key: &str, value: &SecretString, statement: &'static str) -> Result<(), StoreError> {
+    let doing = unavailable("write a setting");
+    let sealed = store.sealer().seal_value(place(key), value.expose_secret().as_bytes())?;
+    let mut tx = store.write().await.map_err(&doing)?;
+    sqlx::query(statement).bind(key).bind(sealed).execute(&mut *tx).await.map_err(&doing)?;
+    store.grow_shared_epoch(&mut tx, Changed::Certificates).await.map_err(&doing)?;
+    commit(tx).await.map_err(&doing)
 }
 
 #[async_trait]

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use certkeep_core::client::{Client, ClientRole, Digest};
 use certkeep_core::ports::{ClientChange, Clients};
 use certkeep_engine::access::random_token;
-use certkeep_store::{Options, SqlStore};
+use certkeep_store::{Location, SqlStore};
 use clap::{Subcommand, ValueEnum};
 use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
@@ -96,26 +96,25 @@ struct Listed<'a> {
 }
 
 pub(super) fn run(place: &Place, command: Command) -> Result<(), CommandError> {
-    let key_file = place.config()?.key_file();
-    let options = Options { folder: place.data.clone(), key_file };
+    let location = place.config()?.location(&place.data)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CommandError::Runtime)?;
     runtime.block_on(async {
         match command {
             Command::Add { name, role, networks, json } => {
-                let (client_id, secret) = add(&options, &name, role.into(), &networks).await?;
+                let (client_id, secret) = add(&location, &name, role.into(), &networks).await?;
                 print(&credentials(&name, &client_id, &secret, json))
             }
             Command::List { json } => {
-                let clients = with_store(&options, async |store| Ok(store.clients().await?)).await?;
+                let clients = with_store(&location, async |store| Ok(store.clients().await?)).await?;
                 print(&list(&clients, json))
             }
             Command::Remove { name } => {
-                with_store(&options, async |store| change(store, &name, ClientChange::Remove).await).await
+                with_store(&location, async |store| change(store, &name, ClientChange::Remove).await).await
             }
             Command::Rotate { name, json } => {
                 let secret = draw()?;
                 let digest = Digest::of(secret.expose_secret());
-                let client = with_store(&options, async |store| {
+                let client = with_store(&location, async |store| {
                     change(store, &name, ClientChange::Rotate(digest)).await?;
                     let clients = store.clients().await?;
                     clients.into_iter().find(|client| client.name == name).ok_or(CommandError::NoClient(name.clone()))
@@ -129,7 +128,7 @@ pub(super) fn run(place: &Place, command: Command) -> Result<(), CommandError> {
 
 /// Adds a client; answers its client id and its secret, which is kept nowhere.
 pub(crate) async fn add(
-    options: &Options,
+    location: &Location,
     name: &str,
     role: ClientRole,
     networks: &[IpNet],
@@ -139,7 +138,7 @@ pub(crate) async fn add(
     }
     let (client_id, secret) = (draw()?.expose_secret().to_owned(), draw()?);
     let digest = Digest::of(secret.expose_secret());
-    with_store(options, async |store| match store.add_client(name, &client_id, digest, role, networks).await? {
+    with_store(location, async |store| match store.add_client(name, &client_id, digest, role, networks).await? {
         true => Ok(()),
         false => Err(CommandError::NameTaken(name.to_owned())),
     })
@@ -148,11 +147,11 @@ pub(crate) async fn add(
 }
 
 /// Opens the store for one piece of work, and closes it whatever comes of that.
-pub(super) async fn with_store<T, F>(options: &Options, work: F) -> Result<T, CommandError>
+pub(super) async fn with_store<T, F>(location: &Location, work: F) -> Result<T, CommandError>
 where
     F: AsyncFnOnce(&SqlStore) -> Result<T, CommandError>,
 {
-    let store = SqlStore::open_shared(options).await?;
+    let store = location.visit().await?;
     let done = work(&store).await;
     store.close().await;
     done

@@ -4,7 +4,6 @@ use std::fmt::Write;
 use certkeep_core::fallback::host;
 use certkeep_core::issuance::IssuanceSummary;
 use certkeep_core::ports::{Certificates, Issuances};
-use certkeep_store::Options;
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -25,9 +24,9 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(place: &Place, Arguments { name, all, json }: &Arguments) -> Result<(), CommandError> {
-    let options = Options { folder: place.data.clone(), key_file: place.config()?.key_file() };
+    let location = place.config()?.location(&place.data)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CommandError::Runtime)?;
-    let mut issuances = runtime.block_on(with_store(&options, async |store| {
+    let mut issuances = runtime.block_on(with_store(&location, async |store| {
         let entry = store.certificate_by_name(name).await?.ok_or_else(|| CommandError::NoCertificate(name.clone()))?;
         Ok(store.issuances(entry.id).await?)
     }))?;

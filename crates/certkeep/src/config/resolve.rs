@@ -1,5 +1,5 @@
 //! From what the file says to what the engine and its ports are told; reads the files that it names.
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use certkeep_core::ports::Propagation;
@@ -8,8 +8,10 @@ use certkeep_dns::exec::Program;
 use certkeep_dns::registry::RegistryOptions;
 use certkeep_dns::resolver::{Authoritative, ResolverOptions};
 use certkeep_engine::Settings;
+use certkeep_store::{Location, Options, ServerUrl};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
+use secrecy::SecretString;
 use toml::Spanned;
 
 use super::values::Server;
@@ -71,9 +73,22 @@ impl Config {
         })
     }
 
-    /// The file with the sealing keys, where it is not the one in the data folder.
-    pub fn key_file(&self) -> Option<PathBuf> {
-        self.store.key_file.as_deref().map(|path| self.source.beside(path))
+    /// Where the store is: in this data folder, or in a database with its keys there.
+    ///
+    /// # Errors
+    /// The address of the database is none, or the file with it cannot be read.
+    pub fn location(&self, folder: &Path) -> Result<Location, ConfigError> {
+        let key_file = self.store.key_file.as_deref().map(|path| self.source.beside(path));
+        let address = match (&self.store.url, &self.store.url_file) {
+            (Some(_), Some(file)) => {
+                return Err(self.source.problem(file.span(), "url says the address already; keep one of the two"));
+            }
+            (Some(url), None) => Some((url.span(), url.get_ref().clone())),
+            (None, Some(file)) => Some((file.span(), SecretString::from(self.text_of(file)?.trim()))),
+            (None, None) => None,
+        };
+        let server = address.map(|(span, url)| ServerUrl::new(&url).map_err(|e| self.source.problem(span, e.to_string())));
+        Ok(Location { options: Options { folder: folder.to_owned(), key_file }, server: server.transpose()? })
     }
 
     fn program(&self, name: &str, Allowed { path, timeout }: &Allowed) -> Result<(String, Program), ConfigError> {

@@ -171,7 +171,9 @@ fn files_are_found_beside_the_configuration() {
     assert_eq!(settings.cas.first.ca.roots, [root]);
     let account = settings.cas.first.ca.external_account.unwrap();
     assert_eq!(secrecy::ExposeSecret::expose_secret(&account.hmac_key), "c2VjcmV0");
-    assert_eq!(config.key_file(), Some(folder.path().join("keys")));
+    let location = config.location(Path::new("data")).unwrap();
+    assert_eq!(location.options.key_file, Some(folder.path().join("keys")));
+    assert!(location.server.is_none());
 
     fs::write(folder.path().join("root.pem"), "nothing").unwrap();
     let refusal = Config::read(&path).unwrap().engine_settings().unwrap_err().to_string();
@@ -239,5 +241,36 @@ fn public_cas_go_by_a_word_and_some_want_an_account_with_them_first() {
 fn the_sample_names_every_public_ca() {
     for known in certkeep_core::authority::AUTHORITIES {
         assert!(sample().contains(known.word), "{}", known.word);
+    }
+}
+
+#[test]
+fn the_address_of_a_database_is_a_secret_and_may_lie_in_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("some.toml");
+    let name = |text: &str| {
+        fs::write(&path, text).unwrap();
+        let config = Config::read(&path).map_err(|error| error.to_string())?;
+        let location = config.location(Path::new("data")).map_err(|error| error.to_string())?;
+        let shown = format!("{config:?}{location:?}");
+        assert!(!shown.contains("planted"), "{shown}");
+        Ok::<_, String>(format!("{:?}", location.server.unwrap()))
+    };
+    let url = "postgres://me:planted@db.example/keep";
+    let expected = "ServerUrl { name: \"keep at db.example:5432\", .. }";
+    assert_eq!(name(&format!("[store]\nurl = \"{url}\"\n")).unwrap(), expected);
+    fs::write(folder.path().join("address"), format!("{url}\n")).unwrap();
+    assert_eq!(name("[store]\nurl_file = \"address\"\n").unwrap(), expected);
+    for (text, expected) in [
+        (
+            "[store]\nurl = \"sqlite://planted\"\n",
+            "line 2, column 7: [store] url: this is not the address of a PostgreSQL database",
+        ),
+        ("[store]\nurl = \"postgres://me:planted@db\"\n", "line 2, column 7: [store] url: this is not the address"),
+        ("[store]\nurl_file = \"nowhere\"\n", "line 2, column 12: [store] url_file: "),
+        ("[store]\nurl = \"postgres://planted/a\"\nurl_file = \"address\"\n", "[store] url_file: url says the address already"),
+    ] {
+        let refusal = name(text).unwrap_err();
+        assert!(refusal.contains(expected) && !refusal.contains("planted"), "{refusal}");
     }
 }

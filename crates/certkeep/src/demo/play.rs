@@ -62,7 +62,7 @@ fn the_world(story: &mut Story, stage: &Stage) -> Result<(), DemoError> {
 
 async fn a_client(story: &mut Story, stage: &Stage) -> Result<(String, SecretString), DemoError> {
     story.chapter("Somebody is allowed to call")?;
-    let options = certkeep_store::Options { folder: stage.folder.path().join("data"), key_file: None };
+    let options = certkeep_store::Options { folder: stage.folder.path().join("data"), key_file: None }.into();
     let (id, secret) =
         client::add(&options, "demo", ClientRole::Admin, &[]).await.map_err(|error| DemoError::Client(Box::new(error)))?;
     story.hide(secret.expose_secret());

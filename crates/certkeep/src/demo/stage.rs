@@ -41,7 +41,7 @@ impl Stage {
 fn plan(listen: SocketAddr, folder: &TempDir, sandbox: &Sandbox) -> Plan {
     let dns = vec![sandbox.dns_addr()];
     Plan {
-        store: certkeep_store::Options { folder: folder.path().join("data"), key_file: None },
+        store: certkeep_store::Options { folder: folder.path().join("data"), key_file: None }.into(),
         settings: Settings {
             cas: Choice::of(
                 CertificateAuthority {

@@ -1,11 +1,11 @@
 //! The serial number that certkeep shows where an appliance shows its own (contract §5, `system/information`).
-use certkeep_core::ports::{Settings, StoreError};
+use certkeep_core::ports::{Store, StoreError};
 use secrecy::{ExposeSecret, SecretString};
 
 const NAME: &str = "system.serial";
 
-/// The data folder's serial number, twelve capital hexadecimal digits; drawn at the first start.
-pub(super) async fn number(store: &impl Settings) -> Result<String, StoreError> {
+/// The store's serial number, twelve capital hexadecimal digits; drawn at the first start.
+pub(super) async fn number(store: &impl Store) -> Result<String, StoreError> {
     if let Some(number) = store.setting(NAME).await? {
         return Ok(number.expose_secret().to_owned());
     }
@@ -13,6 +13,6 @@ pub(super) async fn number(store: &impl Settings) -> Result<String, StoreError> 
     let drawn = aws_lc_rs::rand::fill(&mut octets);
     drawn.map_err(|error| StoreError::Unavailable { doing: "draw a serial number", source: Box::new(error) })?;
     let number: String = octets.iter().map(|octet| format!("{octet:02X}")).collect();
-    store.set_setting(NAME, &SecretString::from(number.as_str())).await?;
-    Ok(number)
+    let kept = store.first_setting(NAME, &SecretString::from(number)).await?;
+    Ok(kept.expose_secret().to_owned())
 }

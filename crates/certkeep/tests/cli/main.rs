@@ -12,5 +12,6 @@ mod demo;
 mod discretion;
 mod dns;
 mod help;
+mod nodes;
 mod process;
 mod serve;

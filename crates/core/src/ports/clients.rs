@@ -123,7 +123,4 @@ pub trait Clients: Send + Sync {
 
     /// Deletes counters of failed logins that were last used before the instant given; answers how many.
     async fn sweep_failed_logins(&self, before: Timestamp) -> Result<u64, StoreError>;
-
-    /// Grows whenever clients or tokens were changed by another process; what is remembered of them is void then.
-    async fn epoch(&self) -> Result<i64, StoreError>;
 }

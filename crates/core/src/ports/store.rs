@@ -36,8 +36,29 @@ pub enum StoreError {
     },
 }
 
+/// How often something was changed that processes remember. What is remembered of it is void when its number differs
+/// from the one read before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Epoch {
+    /// Clients and tokens.
+    pub access: i64,
+    /// Entries, and settings.
+    pub certificates: i64,
+}
+
 /// All of the store.
-pub trait Store: Certificates + Clients + Issuances + Ledger + Renewals + Settings + Uploads {}
+#[async_trait]
+pub trait Store: Certificates + Clients + Issuances + Ledger + Renewals + Settings + Uploads {
+    /// Grows with every change that another process may have made: of clients everywhere, of tokens, entries and settings
+    /// where several processes serve one store.
+    async fn epoch(&self) -> Result<Epoch, StoreError>;
+
+    /// Returns when the epoch may have grown: soon after it did, and within a second in any case.
+    async fn nudged(&self);
+
+    /// Sets the value of a key that has none; answers the value that it has now.
+    async fn first_setting(&self, key: &str, value: &SecretString) -> Result<SecretString, StoreError>;
+}
 
 /// Single values, all of them sealed.
 #[async_trait]

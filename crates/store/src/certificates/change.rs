@@ -9,6 +9,7 @@ use super::row::{ApplicationColumns, TABLE, origin_word, status_word};
 use super::versions::hold;
 use crate::SqlStore;
 use crate::again::commit;
+use crate::epoch::Changed;
 use crate::error::unavailable;
 use crate::rows::{from_columns, take_numbers};
 use crate::uploads::use_up;
@@ -102,6 +103,7 @@ pub(super) async fn create(store: &SqlStore, new: &NewCertificate) -> Result<Cer
     if let Some(version) = &new.version {
         hold(&mut tx, store.sealer(), id, version).await?;
     }
+    store.grow_shared_epoch(&mut tx, Changed::Certificates).await.map_err(&doing)?;
     commit(tx).await.map_err(&doing)?;
     Ok(CertificateId(id))
 }
@@ -223,6 +225,7 @@ pub(super) async fn change(
     if let Some(version) = &change.version {
         hold(&mut tx, store.sealer(), id, version).await?;
     }
+    store.grow_shared_epoch(&mut tx, Changed::Certificates).await.map_err(&doing)?;
     commit(tx).await.map_err(&doing)?;
     Ok(())
 }
@@ -237,6 +240,7 @@ pub(super) async fn delete(store: &SqlStore, CertificateId(id): CertificateId) -
     }
     counted(&mut tx, &entry.kind, -1).await.map_err(&doing)?;
     sqlx::query("DELETE FROM certificates WHERE id = $1").bind(id).execute(&mut *tx).await.map_err(&doing)?;
+    store.grow_shared_epoch(&mut tx, Changed::Certificates).await.map_err(&doing)?;
     commit(tx).await.map_err(&doing)?;
     Ok(())
 }

@@ -10,6 +10,7 @@ use sqlx::AnyConnection;
 use super::ClientRow;
 use crate::SqlStore;
 use crate::again::commit;
+use crate::epoch::Changed;
 use crate::error::unavailable;
 use crate::rows::{from_columns, instant, take_numbers};
 
@@ -159,6 +160,7 @@ pub(super) async fn rotate(
     .await
     .map_err(&doing)?;
     insert(&mut tx, session_id, client.key.0, pair).await.map_err(&doing)?;
+    store.grow_shared_epoch(&mut tx, Changed::Access).await.map_err(&doing)?;
     commit(tx).await.map_err(&doing)?;
     Ok(Rotation::Rotated(client.key))
 }
@@ -179,6 +181,7 @@ pub(super) async fn revoke(store: &SqlStore, access: &Digest, now: Timestamp) ->
         .await
         .map_err(&doing)?;
     let Some(client) = client else { return Ok(None) };
+    let mut tx = store.write().await.map_err(&doing)?;
     sqlx::query(
         "UPDATE sessions
          SET dies_at = CASE WHEN dies_at < $2 THEN dies_at ELSE $2 END
@@ -187,9 +190,11 @@ pub(super) async fn revoke(store: &SqlStore, access: &Digest, now: Timestamp) ->
     )
     .bind(access.0.as_slice())
     .bind(now.as_microsecond())
-    .execute(store.writer())
+    .execute(&mut *tx)
     .await
     .map_err(&doing)?;
+    store.grow_shared_epoch(&mut tx, Changed::Access).await.map_err(&doing)?;
+    commit(tx).await.map_err(&doing)?;
     Ok(Some(ClientKey(client)))
 }
 

@@ -11,6 +11,7 @@ use crate::SqlStore;
 use crate::again::{commit, repeated};
 use crate::certificates::row::ApplicationColumns;
 use crate::dialect::Dialect;
+use crate::epoch::Changed;
 use crate::error::{corrupt, unavailable};
 use crate::rows::{chain, chain_octets, from_columns, from_json, instant, take_numbers, to_json, unknown};
 use crate::seal::{Place, Sealer};
@@ -66,6 +67,9 @@ pub(super) async fn start_due(store: &SqlStore, now: Timestamp, limit: u32) -> R
     let mut tx = store.write().await.map_err(&doing)?;
     let due: Vec<DueRow> =
         sqlx::query_as(DUE).bind(now.as_microsecond()).bind(i64::from(limit)).fetch_all(&mut *tx).await.map_err(&doing)?;
+    if due.is_empty() {
+        return Ok(0);
+    }
     let mut begun = 0;
     for DueRow { id: certificate, application } in due {
         match application.open(certificate, store.sealer()) {
@@ -83,6 +87,7 @@ pub(super) async fn start_due(store: &SqlStore, now: Timestamp, limit: u32) -> R
             Err(e) => give_up(&mut tx, certificate, &unreadable("read the application", &e)).await?,
         }
     }
+    store.grow_shared_epoch(&mut tx, Changed::Certificates).await.map_err(&doing)?;
     commit(tx).await.map_err(&doing)?;
     Ok(begun)
 }
@@ -246,6 +251,7 @@ async fn abandon(store: &SqlStore, id: i64, fence: i64, failure: &Failure) -> Re
         .await
         .map_err(&doing)?;
     give_up(&mut tx, certificate, failure).await?;
+    store.grow_shared_epoch(&mut tx, Changed::Certificates).await.map_err(&doing)?;
     commit(tx).await.map_err(&doing)
 }
 

@@ -10,6 +10,7 @@ use super::leases::{TABLE, held};
 use crate::SqlStore;
 use crate::again::commit;
 use crate::certificates::versions::hold;
+use crate::epoch::Changed;
 use crate::error::unavailable;
 use crate::rows::{from_json, to_json};
 
@@ -79,6 +80,7 @@ pub(super) async fn finish(store: &SqlStore, issuance: &Issuance, fence: Fence, 
         }
     }
     prune(&mut tx, certificate).await.map_err(&doing)?;
+    store.grow_shared_epoch(&mut tx, Changed::Certificates).await.map_err(&doing)?;
     commit(tx).await.map_err(&doing)
 }
 

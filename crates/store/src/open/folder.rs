@@ -105,7 +105,7 @@ async fn open(options: &Options, lock: Option<File>) -> Result<SqlStore, OpenErr
     };
     drop(opening);
     let readers = lasting(READERS, READER).connect_lazy_with(connection);
-    Ok(SqlStore::new(Inner { dialect: Dialect::Sqlite, writer, readers, sealer, _lock: lock }))
+    Ok(SqlStore::new(Inner { dialect: Dialect::Sqlite, writer, readers, sealer, others: None, _lock: lock }))
 }
 
 /// What every connection is told.

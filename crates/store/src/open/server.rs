@@ -12,6 +12,7 @@ use super::folder::make_folder;
 use super::{OpenError, Opening, Options, Whereabouts, prepare};
 use crate::again::{Cause, repeated};
 use crate::dialect::Dialect;
+use crate::others::{Others, ServerClock};
 use crate::{Inner, SqlStore};
 
 /// How long to wait for a connection.
@@ -30,7 +31,7 @@ const READER: &str = "SET default_transaction_read_only = on; SET statement_time
 /// that PGPASSFILE names instead.
 #[derive(Clone)]
 pub struct ServerUrl {
-    url: SecretString,
+    pub(crate) url: SecretString,
     name: String,
 }
 
@@ -83,8 +84,9 @@ async fn open(url: &ServerUrl, opening: &Opening) -> Result<SqlStore, OpenError>
     let writer = pool(1, WRITER).connect_with(connection.clone()).await.map_err(failed)?;
     match prepare(opening, &writer).await {
         Ok(sealer) => {
+            let others = Some(Others::new(url.clone(), ServerClock::new(&writer).await.map_err(failed)?));
             let readers = pool(READERS, READER).connect_lazy_with(connection);
-            Ok(SqlStore::new(Inner { dialect: opening.dialect, writer, readers, sealer, _lock: None }))
+            Ok(SqlStore::new(Inner { dialect: opening.dialect, writer, readers, sealer, others, _lock: None }))
         }
         Err(e) => {
             // The connection may hold a lock that the migrations took.

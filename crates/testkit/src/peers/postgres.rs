@@ -55,6 +55,18 @@ impl PostgresDatabase {
     pub fn url(&self) -> String {
         self.access.url(&self.name)
     }
+
+    /// What the statement answers, a line for each row; panics if it is refused.
+    pub fn ask(&self, statement: &str) -> String {
+        self.access.psql(&self.name, statement).unwrap_or_else(|error| panic!("{statement}: {error}"))
+    }
+
+    /// How many transactions there have been in it, single statements included; those of the last second may be missing.
+    pub fn transactions(&self) -> u64 {
+        let statement = format!("SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = '{}'", self.name);
+        let count = self.access.psql("postgres", &statement).expect("the server answers");
+        count.trim().parse().expect("a number")
+    }
 }
 
 impl Drop for PostgresDatabase {
@@ -170,15 +182,15 @@ impl Access {
         name
     }
 
-    fn psql(&self, database: &str, statement: &str) -> io::Result<()> {
+    fn psql(&self, database: &str, statement: &str) -> io::Result<String> {
         let output = Command::new(program("psql"))
-            .args(["--no-psqlrc", "--quiet", "--no-password", "--command", statement])
+            .args(["--no-psqlrc", "--quiet", "--no-password", "--no-align", "--tuples-only", "--command", statement])
             .args(["--host", "127.0.0.1", "--port", &self.port.to_string(), "--username", USER, database])
             .env("PGPASSWORD", &self.password)
             .stdin(Stdio::null())
             .output()?;
         if output.status.success() {
-            return Ok(());
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
         Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()))
     }

@@ -1,12 +1,15 @@
 //! Nodes that share a database.
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use certkeep_core::certificate::ApplyStatus;
 use certkeep_core::issuance::Lease;
-use certkeep_core::ports::{CreateError, Issuances, Outcome, Store, StoreError};
+use certkeep_core::ports::{Change, CreateError, Issuances, Outcome, Store, StoreError};
 use certkeep_store::SqlStore;
 use certkeep_testkit::peers::PostgresDatabase;
+use certkeep_testkit::wait::{PATIENCE, eventually};
+use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
 use super::{address, options, raw};
@@ -137,4 +140,76 @@ async fn a_start_leaves_the_leases_of_other_nodes_alone() {
     nodes[0].lease(at(0), at(60), 1).await.unwrap();
     let second = SqlStore::open_server(&address(database.url()), &options(folder.path())).await.unwrap();
     assert!(second.lease(at(1), at(60), 1).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_changes_void_what_the_others_remember() {
+    let (nodes, _database, _folder) = nodes(2).await;
+    let mut last = nodes[1].epoch().await.unwrap();
+    let id = nodes[0].create(&applied("a.pem", "a.example.com", at(0))).await.unwrap();
+    let mut grown = Vec::new();
+    let mut look = async |what| {
+        let now = nodes[1].epoch().await.unwrap();
+        grown.push((what, now.certificates > last.certificates, now.access > last.access));
+        last = now;
+    };
+    look("create").await;
+    nodes[0].start_due(at(0), 1).await.unwrap();
+    look("start").await;
+    let lease = nodes[0].lease(at(0), at(60), 1).await.unwrap().remove(0);
+    nodes[0].finish(&lease.issuance, lease.fence, &Outcome::Issued(Box::new(version("a", at(900))), at(600))).await.unwrap();
+    look("finish").await;
+    nodes[0].change(id, &Change { name: Some("b.pem".into()), ..Change::default() }, at(1)).await.unwrap();
+    look("change").await;
+    nodes[0].delete(id).await.unwrap();
+    look("delete").await;
+    nodes[0].set_setting("key", &"value".into()).await.unwrap();
+    look("setting").await;
+    nodes[0].start_due(at(0), 1).await.unwrap();
+    look("nothing due").await;
+    let expected: Vec<_> = ["create", "start", "finish", "change", "delete", "setting"].map(|what| (what, true, false)).into();
+    assert_eq!(grown, [expected, vec![("nothing due", false, false)]].concat());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_nudge_comes_before_the_longest_wait_is_over() {
+    let (nodes, database, _folder) = nodes(2).await;
+    let listeners = "SELECT COUNT(*) FROM pg_stat_activity
+                     WHERE datname = current_database() AND query = 'LISTEN \"certkeep\"'";
+    let listening = || async { (database.ask(listeners) == "2\n").then_some(()) };
+    // A server waits for nudges all the time; this one is one.
+    let waiting = Arc::clone(&nodes[1]);
+    let (nudges, mut nudged) = tokio::sync::mpsc::unbounded_channel();
+    let server = tokio::spawn(async move {
+        loop {
+            waiting.nudged().await;
+            let _ = nudges.send(waiting.epoch().await.unwrap());
+        }
+    });
+    let telling = Arc::clone(&nodes[0]);
+    let teller = tokio::spawn(async move {
+        loop {
+            telling.nudged().await;
+        }
+    });
+    eventually(PATIENCE, "two that listen", listening).await;
+    let began = Instant::now();
+    for n in 0..6 {
+        let before = nodes[1].epoch().await.unwrap();
+        nodes[0].set_setting("key", &n.to_string().into()).await.unwrap();
+        while nudged.recv().await.unwrap() == before {}
+    }
+    // Without nudges each of them waits for 850 ms but for the time that the others took of it.
+    let took = began.elapsed();
+    assert!(took < Duration::from_millis(2000), "{took:?}");
+    server.abort();
+    teller.abort();
+}
+
+#[tokio::test]
+async fn of_two_first_settings_one_holds() {
+    let (nodes, _database, _folder) = nodes(2).await;
+    let one = nodes[0].first_setting("key", &"one".into()).await.unwrap();
+    let other = nodes[1].first_setting("key", &"other".into()).await.unwrap();
+    assert_eq!((one.expose_secret(), other.expose_secret()), ("one", "one"));
 }

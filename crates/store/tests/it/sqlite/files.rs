@@ -51,12 +51,12 @@ async fn short_commands_work_before_the_first_start_and_beside_a_server() {
     before.close().await;
     let server = SqlStore::open_exclusive(&options(folder.path())).await.unwrap();
     assert_eq!(server.clients().await.unwrap().len(), 1);
-    let epoch = server.epoch().await.unwrap();
+    let epoch = server.epoch().await.unwrap().access;
     let beside = SqlStore::open_shared(&options(folder.path())).await.unwrap();
     assert!(beside.change_client("a", ClientChange::Remove).await.unwrap());
     beside.close().await;
     assert!(server.clients().await.unwrap().is_empty());
-    assert!(server.epoch().await.unwrap() > epoch);
+    assert!(server.epoch().await.unwrap().access > epoch);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
