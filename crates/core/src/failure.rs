@@ -320,6 +320,11 @@ impl Failure {
         self
     }
 
+    /// Whether nothing was tried: what is not sent does not fail, and makes no later wait longer.
+    pub fn is_wait(&self) -> bool {
+        self.code == Code::CaLimitAhead
+    }
+
     /// Whether certkeep tries again without a human.
     pub fn is_retried(&self) -> bool {
         self.code.entry().retry == Retry::Later

@@ -21,7 +21,7 @@ use certkeep_core::fallback;
 use certkeep_core::issuance::{Fence, Issuance, Lease, Step};
 use certkeep_core::material::{IssuedProblem, PrivateKey, certificate_request, check_issued};
 use certkeep_core::ports::{AuthorizationStatus, Order, OrderRequest, OrderStatus, Outcome, StoreError, Version};
-use certkeep_core::renewal::{renew_after_issue, retry_at};
+use certkeep_core::renewal::{renew_after_issue, retry_at, retry_in_time};
 use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinHandle;
@@ -297,8 +297,7 @@ impl Run {
         self.keep_lease(LEASE_MARGIN).await?;
         self.take_down().await;
         let failure = fallback::outcome(&self.issuance.tried, failure);
-        let failures = self.engine.store().failures_in_a_row(self.issuance.certificate).await?.saturating_add(1);
-        let again = failure.is_retried().then(|| retry_at(self.engine.now(), failures, failure.not_before, draw()));
+        let again = if failure.is_retried() { Some(self.again(&failure).await?) } else { None };
         tracing::warn!(
             issuance = self.issuance.id.0,
             names = self.issuance.application.names.first(),
@@ -311,6 +310,18 @@ impl Run {
         self.issuance.step = Step::Failed;
         self.issuance.failure = Some(failure.clone());
         self.engine.store().finish(&self.issuance, self.fence, &Outcome::Failed(failure, again)).await
+    }
+
+    /// When it is tried again: by the table of retries, but in time for what the entry holds.
+    async fn again(&self, failure: &Failure) -> Result<Timestamp, StoreError> {
+        let (store, id) = (self.engine.store(), self.issuance.certificate);
+        let failures = store.failures_in_a_row(id).await?.saturating_add(u32::from(!failure.is_wait()));
+        let held = store.certificate(id).await?.and_then(|entry| entry.held);
+        let now = self.engine.now();
+        Ok(match held {
+            Some(held) => retry_in_time(now, failures, failure.not_before, held.validity.not_after, draw()),
+            None => retry_at(now, failures, failure.not_before, draw()),
+        })
     }
 
     /// Begins to make the key: RSA takes a processor a good part of a second, which the network's time covers.

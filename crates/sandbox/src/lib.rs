@@ -231,6 +231,11 @@ impl Sandbox {
         self.ca.placed()
     }
 
+    /// How many certificates an order has said it replaces (RFC 9773 §5).
+    pub fn replaced(&self) -> usize {
+        self.ca.replaced()
+    }
+
     /// How many certificates were revoked.
     pub fn revoked(&self) -> usize {
         self.ca.revoked()

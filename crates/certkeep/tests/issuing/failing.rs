@@ -39,7 +39,7 @@ async fn expect(house: &House, running: &Running, id: CertificateId, input: Appl
 }
 
 /// The parameters with one more that nothing depends on, so that the application differs from the last one.
-fn other(house: &House, ttl: i64) -> ApplicationInput {
+pub(crate) fn other(house: &House, ttl: i64) -> ApplicationInput {
     let mut auth = house.auth();
     auth.push(integer("TTL", ttl));
     ApplicationInput { auth: Some(auth), ..house.input() }

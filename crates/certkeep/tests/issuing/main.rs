@@ -24,3 +24,4 @@ mod preflight;
 mod process;
 mod programs;
 mod renewals;
+mod renewing;

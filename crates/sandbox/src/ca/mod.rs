@@ -85,6 +85,10 @@ impl Ca {
         self.state().certificates.len()
     }
 
+    pub(crate) fn replaced(&self) -> usize {
+        self.state().certificates.values().filter(|c| c.replaced).count()
+    }
+
     pub(crate) fn revoked(&self) -> usize {
         let state = self.state();
         state.certificates.values().filter(|c| c.revoked).count()

@@ -53,13 +53,14 @@ pub(super) async fn finish(store: &SqlStore, issuance: &Issuance, fence: Fence, 
             sqlx::query(
                 "UPDATE certificates
                  SET status = 'issuance_fail', failure_code = $2, failure = $3,
-                     failures_in_a_row = failures_in_a_row + 1, next_issuance_at = $4
+                     failures_in_a_row = failures_in_a_row + $5, next_issuance_at = $4
                  WHERE id = $1",
             )
             .bind(certificate)
             .bind(i64::from(cause.code.number()))
             .bind(&failure)
             .bind(again.map(Timestamp::as_microsecond))
+            .bind(i64::from(!cause.is_wait()))
             .execute(&mut *tx)
             .await
             .map_err(&doing)?;
