@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::jwk::Jwk;
 use super::jws::{Jws, Signed};
 use super::problem::{Kind, Problem};
-use super::state::{Account, Status, owned};
+use super::state::{self, Account, Status, owned};
 use super::{Ca, random_token};
 
 /// What comes before the identifier in an account's URL.
@@ -34,7 +34,7 @@ struct NewAccount {
 pub(super) async fn create(State(ca): State<Arc<Ca>>, signed: Signed) -> Result<Response, Problem> {
     let key = signed.embedded_key()?;
     let request: NewAccount = signed.payload()?;
-    if let Some(answer) = ca.existing(key)? {
+    if let Some(answer) = ca.existing(&mut ca.state(), key)? {
         return Ok(answer);
     }
     if request.only_return_existing {
@@ -48,9 +48,14 @@ pub(super) async fn create(State(ca): State<Arc<Ca>>, signed: Signed) -> Result<
     let binding = request.external_account_binding;
     ca.check_binding(binding.as_ref(), key, &signed.url)?;
     let account = Account { key: key.clone(), contact: request.contact, status: Status::Valid, external: binding };
+    let mut state = ca.state();
+    // The same key may have been registered since it was looked for; it has one account.
+    if let Some(answer) = ca.existing(&mut state, key)? {
+        return Ok(answer);
+    }
     let id = random_token();
     let answer = ca.answer(StatusCode::CREATED, &id, &account);
-    ca.state().accounts.insert(id, account);
+    state.accounts.insert(id, account);
     Ok(answer)
 }
 
@@ -123,8 +128,7 @@ pub(super) async fn change_key(State(ca): State<Arc<Ca>>, signed: Signed) -> Res
 }
 
 impl Ca {
-    fn existing(&self, key: &Jwk) -> Result<Option<Response>, Problem> {
-        let mut state = self.state();
+    fn existing(&self, state: &mut state::State, key: &Jwk) -> Result<Option<Response>, Problem> {
         let Some(id) = state.account_by_key(key).map(|(id, _)| id.clone()) else {
             return Ok(None);
         };
