@@ -96,8 +96,7 @@ struct Listed<'a> {
 }
 
 pub(super) fn run(place: &Place, command: Command) -> Result<(), CommandError> {
-    let key_file = place.config()?.key_file();
-    let options = Options { folder: place.data.clone(), key_file };
+    let options = options(place)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CommandError::Runtime)?;
     runtime.block_on(async {
         match command {
@@ -127,6 +126,11 @@ pub(super) fn run(place: &Place, command: Command) -> Result<(), CommandError> {
     })
 }
 
+/// Where the store is.
+pub(super) fn options(place: &Place) -> Result<Options, CommandError> {
+    Ok(Options { folder: place.data.clone(), key_file: place.config()?.key_file() })
+}
+
 /// Adds a client; answers its client id and its secret, which is kept nowhere.
 pub(crate) async fn add(
     options: &Options,
@@ -148,7 +152,7 @@ pub(crate) async fn add(
 }
 
 /// Opens the store for one piece of work, and closes it whatever comes of that.
-async fn with_store<T, F>(options: &Options, work: F) -> Result<T, CommandError>
+pub(super) async fn with_store<T, F>(options: &Options, work: F) -> Result<T, CommandError>
 where
     F: AsyncFnOnce(&SqliteStore) -> Result<T, CommandError>,
 {
@@ -217,7 +221,7 @@ fn list(clients: &[Client], json: bool) -> String {
 }
 
 /// One line of JSON. These values have no map whose keys are not texts: nothing can fail.
-fn object(value: &impl Serialize) -> String {
+pub(super) fn object(value: &impl Serialize) -> String {
     serde_json::to_string(value).map(|line| line + "\n").unwrap_or_default()
 }
 
