@@ -48,15 +48,7 @@ pub(super) async fn create(State(ca): State<Arc<Ca>>, signed: Signed) -> Result<
     let binding = request.external_account_binding;
     ca.check_binding(binding.as_ref(), key, &signed.url)?;
     let account = Account { key: key.clone(), contact: request.contact, status: Status::Valid, external: binding };
-    let mut state = ca.state();
-    // The same key may have been registered since it was looked for; it has one account.
-    if let Some(answer) = ca.existing(&mut state, key)? {
-        return Ok(answer);
-    }
-    let id = random_token();
-    let answer = ca.answer(StatusCode::CREATED, &id, &account);
-    state.accounts.insert(id, account);
-    Ok(answer)
+    ca.open(account)
 }
 
 #[derive(Deserialize)]
@@ -128,6 +120,18 @@ pub(super) async fn change_key(State(ca): State<Arc<Ca>>, signed: Signed) -> Res
 }
 
 impl Ca {
+    /// Makes the account, or answers the one that its key has got since it was looked for: a key has one account.
+    fn open(&self, account: Account) -> Result<Response, Problem> {
+        let mut state = self.state();
+        if let Some(answer) = self.existing(&mut state, &account.key)? {
+            return Ok(answer);
+        }
+        let id = random_token();
+        let answer = self.answer(StatusCode::CREATED, &id, &account);
+        state.accounts.insert(id, account);
+        Ok(answer)
+    }
+
     fn existing(&self, state: &mut state::State, key: &Jwk) -> Result<Option<Response>, Problem> {
         let Some(id) = state.account_by_key(key).map(|(id, _)| id.clone()) else {
             return Ok(None);
@@ -166,4 +170,34 @@ fn check_contact(contacts: &[String]) -> Result<(), Problem> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::{Authority, Setup};
+    use super::*;
+
+    /// Two registrations that both found no account, as two do that come at the same instant.
+    #[test]
+    fn a_key_that_is_registered_twice_at_once_has_one_account() {
+        let ca = Ca::new(Setup {
+            base: "https://ca.example".to_owned(),
+            authority: Authority::new(Duration::from_secs(3600)).unwrap(),
+            dns: ([127, 0, 0, 1], 53).into(),
+            faults: Arc::default(),
+            external_account: None,
+            authorization_reuse: None,
+        });
+        let open = || {
+            let key = Jwk::Ed25519 { x: vec![7; 32] };
+            let account = Account { key, contact: Vec::new(), status: Status::Valid, external: None };
+            let answer = ca.open(account).ok().unwrap();
+            (answer.status(), answer.headers()[header::LOCATION].clone())
+        };
+        let (first, second) = (open(), open());
+        assert_eq!((first.0, second.0), (StatusCode::CREATED, StatusCode::OK));
+        assert_eq!(first.1, second.1);
+    }
 }

@@ -271,18 +271,3 @@ async fn renewal_is_proposed_for_the_last_third_and_replaces_once() {
     let reply = client.post(&client.url("newOrder"), &payload).await;
     assert_eq!(reply.problem(), (409, "alreadyReplaced".to_owned()));
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_is_registered_many_times_at_once_has_one_account() {
-    let sandbox = Sandbox::start(Options::default()).await.unwrap();
-    let client = Client::new(&sandbox, AccountKey::p256()).await;
-    let url = client.url("newAccount");
-    let register = async || {
-        let payload = json!({ "termsOfServiceAgreed": true }).to_string();
-        let jws = client.key.jws(&client.protected(&url).await, &payload);
-        client.post_jws(&url, &jws).await.header("location").to_owned()
-    };
-    let mut accounts = futures::future::join_all((0..50).map(|_| register())).await;
-    accounts.dedup();
-    assert_eq!(accounts.len(), 1, "{accounts:?}");
-}
