@@ -40,10 +40,16 @@ impl Credentials {
 
     /// Reads what [`Credentials::seal`] wrote.
     pub(crate) fn open(ca: &CertificateAuthority, account: &AcmeAccount) -> Result<Credentials, Failure> {
-        let broken = |fact: &str| Failure::new(Code::Internal, DOING).about(&ca.directory).fact(fact);
         if account.directory != ca.directory {
-            return Err(broken("The account belongs to another CA."));
+            let failure = Failure::new(Code::Internal, DOING).about(&ca.directory);
+            return Err(failure.fact("The account belongs to another CA."));
         }
+        Credentials::read(account)
+    }
+
+    /// The same, of whatever CA.
+    pub(crate) fn read(account: &AcmeAccount) -> Result<Credentials, Failure> {
+        let broken = |fact: &str| Failure::new(Code::Internal, DOING).about(&account.directory).fact(fact);
         let saved: Saved = serde_json::from_str(account.credentials.expose_secret())
             .map_err(|_| broken("The account's credentials cannot be read."))?;
         let key =

@@ -1,4 +1,6 @@
 //! Signed requests that instant-acme does not make (RFC 8555 §6.2, §7.3.4, §7.3.5; RFC 7515 §7.2.2).
+use aws_lc_rs::digest;
+use aws_lc_rs::encoding::{AsBigEndian, EcPrivateKeyBin};
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
@@ -61,6 +63,21 @@ impl SigningKey {
                 json!({ "e": encode(exponent), "kty": "RSA", "n": encode(modulus) })
             }
         }
+    }
+
+    /// The thumbprint of the public half (RFC 7638): base64url of a SHA-256.
+    pub(crate) fn thumbprint(&self) -> String {
+        // serde_json keeps the members in the order of their names, without white space, as the RFC wants them.
+        BASE64_URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, self.jwk().to_string().as_bytes()))
+    }
+
+    /// The private key as JWK (RFC 7518 §6.2.2); `None` for RSA, which no account of ours has.
+    pub(crate) fn private_jwk(&self) -> Option<SecretString> {
+        let (SigningKey::P256(pair) | SigningKey::P384(pair)) = self else { return None };
+        let number: EcPrivateKeyBin<'_> = pair.private_key().as_be_bytes().ok()?;
+        let mut jwk = self.jwk();
+        jwk.as_object_mut()?.insert("d".to_owned(), json!(BASE64_URL_SAFE_NO_PAD.encode(number.as_ref())));
+        Some(jwk.to_string().into())
     }
 
     fn algorithm(&self) -> &'static str {
@@ -197,6 +214,24 @@ mod tests {
             }
             assert_eq!(decoded(&jws["payload"]), br#"{"a":1}"#);
         }
+    }
+
+    #[test]
+    fn the_private_key_leaves_as_jwk_with_both_halves() {
+        let key = key();
+        let jwk: Value = serde_json::from_str(key.private_jwk().unwrap().expose_secret()).unwrap();
+        assert_eq!((&jwk["x"], &jwk["y"]), (&key.jwk()["x"], &key.jwk()["y"]));
+        let point = [vec![4], decoded(&jwk["x"]), decoded(&jwk["y"])].concat();
+        EcdsaKeyPair::from_private_key_and_public_key(&ECDSA_P256_SHA256_FIXED_SIGNING, &decoded(&jwk["d"]), &point).unwrap();
+        assert!(key_of(KeyType::Rsa2048).private_jwk().is_none());
+    }
+
+    #[test]
+    fn a_thumbprint_is_that_of_the_members_in_order() {
+        let key = key();
+        let (x, y) = (key.jwk()["x"].as_str().unwrap().to_owned(), key.jwk()["y"].as_str().unwrap().to_owned());
+        let canonical = format!("{{\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":\"{x}\",\"y\":\"{y}\"}}");
+        assert_eq!(key.thumbprint(), BASE64_URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, canonical.as_bytes())));
     }
 
     #[test]

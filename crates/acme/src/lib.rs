@@ -13,6 +13,7 @@ mod authority;
 mod client;
 mod credentials;
 mod download;
+mod export;
 mod jws;
 mod links;
 mod orders;
@@ -38,6 +39,8 @@ use certkeep_core::ports::{CertificateAuthority, Issuer, Order, OrderRequest, Re
 use certkeep_core::renewal_info::{RenewalId, RenewalInfo};
 use certkeep_core::time::Clock;
 use tokio::sync::Mutex;
+
+pub use export::{AccountFacts, account_facts, account_jwk, account_key};
 
 use crate::authority::Authority;
 use crate::credentials::Credentials;

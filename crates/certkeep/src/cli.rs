@@ -1,11 +1,13 @@
 //! The command line: what is asked for, done, and told by text and exit code.
 //!
 //! Short commands run on one thread and read no more than they need. Start reading at [`main`].
+mod acme;
 mod check;
 pub(crate) mod client;
 mod dns;
 mod ending;
 mod explain;
+mod revoke;
 mod trace;
 
 use std::path::PathBuf;
@@ -71,6 +73,9 @@ certkeep demo shows what all this is for.";
 enum Command {
     /// Serve the API and keep the certificates, until SIGTERM
     Serve(Overrides),
+    /// Look after the account at the CA
+    #[command(subcommand)]
+    Acme(acme::Command),
     /// Add, list and remove those who may call the API
     #[command(subcommand)]
     Client(client::Command),
@@ -81,6 +86,8 @@ enum Command {
     /// and no configuration, but heeds the one that --config names
     #[command(subcommand)]
     Dns(dns::Command),
+    /// Revoke the certificate that an entry holds, at the CA that issued it; the entry itself stays
+    Revoke(revoke::Arguments),
     /// Say what an apply_tip_code means
     Explain(explain::Arguments),
     /// Show what each step of a certificate's application saw
@@ -102,6 +109,10 @@ fn run(place: &Place, command: Command) -> Result<(), CommandError> {
     // Beside an answer only what somebody has to look at.
     let quiet = Log { level: LogLevel::Warn, ..Log::default() };
     match command {
+        Command::Acme(command) => {
+            logging::start(quiet)?;
+            acme::run(place, command)
+        }
         Command::Client(command) => {
             logging::start(quiet)?;
             client::run(place, command)
@@ -114,6 +125,10 @@ fn run(place: &Place, command: Command) -> Result<(), CommandError> {
         Command::Dns(command) => {
             logging::start(quiet)?;
             dns::run(place, command)
+        }
+        Command::Revoke(arguments) => {
+            logging::start(quiet)?;
+            revoke::run(place, &arguments)
         }
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Trace(arguments) => {

@@ -6,11 +6,14 @@
 //! - [`issuing`]: an issuance, step by saved step (DESIGN §3 of the project: see `ARCHITECTURE.md`).
 //! - [`preflight`]: whether an application can work, without an order.
 //! - [`renewing`]: asking CAs when to renew.
+//! - [`revoking`]: taking a certificate out of the world.
+//! - [`account`]: the account at the CA, and its next key.
 //! - [`jobs`]: the loop that finds due work and takes it.
 //!
 //! What may not enter: a transport, a database, a DNS or ACME library. Only the ports of [`certkeep_core`] are known
 //! here; of tokio only tasks, time and synchronisation. Start reading at [`Engine`].
 pub mod access;
+pub mod account;
 mod draw;
 pub mod error;
 pub mod inventory;
@@ -18,6 +21,7 @@ pub mod issuing;
 pub mod jobs;
 pub mod preflight;
 pub mod renewing;
+pub mod revoking;
 pub mod webserver;
 
 use std::sync::Arc;

@@ -8,6 +8,7 @@
 //! each, then a [`Pebble`] that validates through the router. Whatever is under test asks the same router.
 mod ask;
 mod bind;
+mod caddy;
 mod exchange;
 mod http;
 mod knot;
@@ -22,6 +23,7 @@ mod zone;
 
 pub use ask::{ask, txt};
 pub use bind::Bind;
+pub use caddy::Caddy;
 pub use exchange::Transport;
 pub use hickory_proto::op::ResponseCode;
 pub use hickory_proto::rr::RecordType;

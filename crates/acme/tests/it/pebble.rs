@@ -13,6 +13,8 @@ use certkeep_core::time::{Clock, SystemClock};
 use certkeep_testkit::peers::{self, DnsRouter, Pebble, PebbleOptions, PowerDns};
 
 mod afterwards;
+#[cfg(feature = "newer-peers")]
+mod newer;
 
 const ZONE: &str = "acme.test";
 
@@ -26,11 +28,11 @@ struct House {
     issuer: AcmeIssuer,
 }
 
-fn issuer() -> AcmeIssuer {
+pub(crate) fn issuer() -> AcmeIssuer {
     AcmeIssuer::new(Arc::new(SystemClock))
 }
 
-async fn authorities() -> (PowerDns, DnsRouter) {
+pub(crate) async fn authorities() -> (PowerDns, DnsRouter) {
     let pdns = PowerDns::start(&[ZONE]).await;
     let router = DnsRouter::start([(ZONE, pdns.dns_addr())]).await;
     (pdns, router)
@@ -45,7 +47,7 @@ fn ca_of(pebble: &Pebble) -> CertificateAuthority {
     }
 }
 
-fn names(names: &[&str]) -> Vec<DnsName> {
+pub(crate) fn names(names: &[&str]) -> Vec<DnsName> {
     names.iter().map(|name| name.parse().unwrap()).collect()
 }
 
@@ -94,7 +96,7 @@ impl House {
     }
 }
 
-fn request(wanted: &[&str]) -> (PrivateKey, Vec<u8>) {
+pub(crate) fn request(wanted: &[&str]) -> (PrivateKey, Vec<u8>) {
     let key = PrivateKey::generate(KeyType::P256).unwrap();
     let csr = certificate_request(&key, &names(wanted)).unwrap();
     (key, csr)

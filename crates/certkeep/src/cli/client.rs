@@ -216,7 +216,7 @@ fn list(clients: &[Client], json: bool) -> String {
 }
 
 /// One line of JSON. These values have no map whose keys are not texts: nothing can fail.
-fn object(value: &impl Serialize) -> String {
+pub(super) fn object(value: &impl Serialize) -> String {
     serde_json::to_string(value).map(|line| line + "\n").unwrap_or_default()
 }
 

@@ -17,6 +17,9 @@ use crate::serve::ServeError;
 /// Why a command did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
+    /// The CA, or the way to it, failed.
+    #[error("{0}\n{next}", next = .0.code.entry().next)]
+    Ca(Box<Failure>),
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -35,8 +38,11 @@ pub enum CommandError {
     /// A client without a name.
     #[error("a client needs a name of 1 to 100 characters, none of them a control character")]
     Nameless,
+    /// There is no account at the CA.
+    #[error("there is no account at {0} yet: the first application registers one")]
+    NoAccount(String),
     /// There is no such certificate.
-    #[error("there is no certificate {0:?}")]
+    #[error("there is no server certificate {0:?}, or it holds nothing yet")]
     NoCertificate(String),
     /// There is no such client.
     #[error("there is no client {0:?}")]
@@ -80,6 +86,15 @@ pub enum CommandError {
         #[source]
         source: io::Error,
     },
+    /// A file cannot be made.
+    #[error("{} cannot be written", .path.display())]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// What the machine said.
+        #[source]
+        source: io::Error,
+    },
 }
 
 impl From<Failure> for CommandError {
@@ -113,12 +128,14 @@ impl CommandError {
             | CommandError::Page(_)
             | CommandError::Unreadable { .. } => ExitCode::from(2),
             CommandError::Dns(failure) if failure.code == Code::ProviderParameter => ExitCode::from(2),
-            CommandError::NoCertificate(_)
+            CommandError::NoAccount(_)
+            | CommandError::NoCertificate(_)
             | CommandError::NoClient(_)
             | CommandError::NoFailure(_)
             | CommandError::NoProvider(_) => ExitCode::from(3),
             CommandError::Told(error) => error.exit_code(),
-            CommandError::Demo(_)
+            CommandError::Ca(_)
+            | CommandError::Demo(_)
             | CommandError::Dns(_)
             | CommandError::NameTaken(_)
             | CommandError::Open(_)
@@ -126,7 +143,8 @@ impl CommandError {
             | CommandError::Runtime(_)
             | CommandError::Secret(_)
             | CommandError::Serve(_)
-            | CommandError::Store(_) => ExitCode::from(1),
+            | CommandError::Store(_)
+            | CommandError::Unwritable { .. } => ExitCode::from(1),
         }
     }
 }

@@ -12,6 +12,11 @@ fn help_says_what_is_committed() {
     let commands: &[&[&str]] = &[
         &[],
         &["serve"],
+        &["acme"],
+        &["acme", "account"],
+        &["acme", "account", "list"],
+        &["acme", "account", "rotate"],
+        &["acme", "account", "export"],
         &["client"],
         &["client", "add"],
         &["client", "list"],
@@ -26,6 +31,7 @@ fn help_says_what_is_committed() {
         &["dns", "providers"],
         &["dns", "show"],
         &["dns", "lint"],
+        &["revoke"],
         &["explain"],
         &["demo"],
     ];

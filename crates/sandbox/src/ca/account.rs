@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::jwk::Jwk;
 use super::jws::{Jws, Signed};
 use super::problem::{Kind, Problem};
-use super::state::{Account, Status, owned};
+use super::state::{self, Account, Status, owned};
 use super::{Ca, random_token};
 
 /// What comes before the identifier in an account's URL.
@@ -34,7 +34,7 @@ struct NewAccount {
 pub(super) async fn create(State(ca): State<Arc<Ca>>, signed: Signed) -> Result<Response, Problem> {
     let key = signed.embedded_key()?;
     let request: NewAccount = signed.payload()?;
-    if let Some(answer) = ca.existing(key)? {
+    if let Some(answer) = ca.existing(&mut ca.state(), key)? {
         return Ok(answer);
     }
     if request.only_return_existing {
@@ -48,10 +48,7 @@ pub(super) async fn create(State(ca): State<Arc<Ca>>, signed: Signed) -> Result<
     let binding = request.external_account_binding;
     ca.check_binding(binding.as_ref(), key, &signed.url)?;
     let account = Account { key: key.clone(), contact: request.contact, status: Status::Valid, external: binding };
-    let id = random_token();
-    let answer = ca.answer(StatusCode::CREATED, &id, &account);
-    ca.state().accounts.insert(id, account);
-    Ok(answer)
+    ca.open(account)
 }
 
 #[derive(Deserialize)]
@@ -123,8 +120,19 @@ pub(super) async fn change_key(State(ca): State<Arc<Ca>>, signed: Signed) -> Res
 }
 
 impl Ca {
-    fn existing(&self, key: &Jwk) -> Result<Option<Response>, Problem> {
+    /// Makes the account, or answers the one that its key has got since it was looked for: a key has one account.
+    fn open(&self, account: Account) -> Result<Response, Problem> {
         let mut state = self.state();
+        if let Some(answer) = self.existing(&mut state, &account.key)? {
+            return Ok(answer);
+        }
+        let id = random_token();
+        let answer = self.answer(StatusCode::CREATED, &id, &account);
+        state.accounts.insert(id, account);
+        Ok(answer)
+    }
+
+    fn existing(&self, state: &mut state::State, key: &Jwk) -> Result<Option<Response>, Problem> {
         let Some(id) = state.account_by_key(key).map(|(id, _)| id.clone()) else {
             return Ok(None);
         };
@@ -162,4 +170,34 @@ fn check_contact(contacts: &[String]) -> Result<(), Problem> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::{Authority, Setup};
+    use super::*;
+
+    /// Two registrations that both found no account, as two do that come at the same instant.
+    #[test]
+    fn a_key_that_is_registered_twice_at_once_has_one_account() {
+        let ca = Ca::new(Setup {
+            base: "https://ca.example".to_owned(),
+            authority: Authority::new(Duration::from_secs(3600)).unwrap(),
+            dns: ([127, 0, 0, 1], 53).into(),
+            faults: Arc::default(),
+            external_account: None,
+            authorization_reuse: None,
+        });
+        let open = || {
+            let key = Jwk::Ed25519 { x: vec![7; 32] };
+            let account = Account { key, contact: Vec::new(), status: Status::Valid, external: None };
+            let answer = ca.open(account).ok().unwrap();
+            (answer.status(), answer.headers()[header::LOCATION].clone())
+        };
+        let (first, second) = (open(), open());
+        assert_eq!((first.0, second.0), (StatusCode::CREATED, StatusCode::OK));
+        assert_eq!(first.1, second.1);
+    }
 }

@@ -4,11 +4,11 @@ use std::fs;
 use std::net::SocketAddr;
 
 use super::port::{free_port, loopback};
-use super::process::{Process, Program, launch};
+use super::process::{Process, Program, Release, launch};
 use super::tsig::{Keys, Tsig};
 use super::{txt, zone};
 
-const NAMED: Program = Program { name: "named", package: "bind9" };
+const NAMED: Program = Program { name: "named", package: "bind9", release: Release::Here };
 
 /// A running BIND.
 #[derive(Debug)]

@@ -4,11 +4,11 @@ use std::fs;
 use std::net::SocketAddr;
 
 use super::port::{free_port, loopback};
-use super::process::{Process, Program, launch};
+use super::process::{Process, Program, Release, launch};
 use super::tsig::{Keys, Tsig};
 use super::{txt, zone};
 
-const KNOTD: Program = Program { name: "knotd", package: "knot" };
+const KNOTD: Program = Program { name: "knotd", package: "knot", release: Release::Here };
 
 /// A running Knot DNS.
 #[derive(Debug)]

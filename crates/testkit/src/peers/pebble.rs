@@ -9,9 +9,11 @@ use serde_json::json;
 
 use super::http_client;
 use super::port::{free_port, loopback};
-use super::process::{Process, Program, launch};
+use super::process::{Process, Program, Release, launch};
 
-const PEBBLE: Program = Program { name: "pebble", package: "pebble" };
+/// A Pebble with renewal information and profiles.
+const NEWER: Program = Program { name: "pebble", package: "pebble", release: Release::Next };
+const PEBBLE: Program = Program { name: "pebble", package: "pebble", release: Release::Here };
 
 /// How a Pebble behaves. Build it by [`PebbleOptions::new`] and change what a test is about.
 #[derive(Clone, Debug)]
@@ -36,6 +38,9 @@ pub struct PebbleOptions {
     pub sleep: bool,
     /// Whether it enforces changes that are announced for the protocol.
     pub strict: bool,
+    /// Whether it is the Pebble of a newer Debian, which has renewal information and the profiles `default` and
+    /// `shortlived`.
+    pub newer: bool,
 }
 
 /// An account that the CA knows beforehand.
@@ -62,6 +67,7 @@ impl PebbleOptions {
             blocked_domains: vec!["blocked.test".into()],
             sleep: false,
             strict: false,
+            newer: false,
         }
     }
 }
@@ -86,7 +92,7 @@ impl Pebble {
     /// Starts a Pebble.
     pub async fn start(options: PebbleOptions) -> Self {
         let (process, setup, issuing_root_pem) = launch(
-            PEBBLE,
+            if options.newer { NEWER } else { PEBBLE },
             |folder, command| prepare(&options, folder, command),
             async |setup: Setup| {
                 setup.fetch(setup.acme, "/dir").await?;
@@ -133,6 +139,17 @@ impl Pebble {
         Some(told.get("Status")?.as_str()?.to_owned())
     }
 
+    /// Has it answer `document` to whoever asks for renewal information about this certificate (PEM); only a newer one can.
+    pub async fn set_renewal_info(&self, certificate: &str, document: &serde_json::Value) {
+        let client = http_client(&self.setup.tls_root_pem);
+        let order = json!({ "certificate": certificate, "ariResponse": document.to_string() });
+        let sent = client.post(format!("{}/set-renewal-info/", self.management_url())).body(order.to_string()).send().await;
+        let done = sent.and_then(reqwest::Response::error_for_status);
+        if let Err(error) = done {
+            self.process.fail(format_args!("renewal information cannot be set: {error}"));
+        }
+    }
+
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.process.id()
@@ -174,7 +191,10 @@ fn prepare(options: &PebbleOptions, folder: &Path, command: &mut Command) -> Set
         "retryAfter": { "authz": 1, "order": 1 },
         // Up to 2.4 validity is one number, later versions have it in profiles; each ignores the other's key.
         "certificateValidityPeriod": options.validity_seconds,
-        "profiles": { "default": { "description": "the tests' profile", "validityPeriod": options.validity_seconds } },
+        "profiles": {
+            "default": { "description": "the tests' profile", "validityPeriod": options.validity_seconds },
+            "shortlived": { "description": "six days", "validityPeriod": 6 * 24 * 60 * 60 },
+        },
     }});
     write("pebble.json", &configuration.to_string());
     command

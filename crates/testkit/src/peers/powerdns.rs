@@ -7,11 +7,12 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::port::{free_port, loopback};
-use super::process::{Process, Program, launch};
+use super::process::{Process, Program, Release, launch};
 use super::{http_client, txt, zone};
 use crate::wait::{PATIENCE, eventually};
 
-const PDNS_SERVER: Program = Program { name: "pdns_server", package: "pdns-server (and pdns-backend-lmdb)" };
+const PDNS_SERVER: Program =
+    Program { name: "pdns_server", package: "pdns-server (and pdns-backend-lmdb)", release: Release::Here };
 
 /// A running PowerDNS with the LMDB backend, which takes concurrent writes (the SQLite one answers some with 500).
 #[derive(Debug)]

@@ -30,19 +30,46 @@ pub(super) struct Program {
     pub(super) name: &'static str,
     /// The Debian package that has it.
     pub(super) package: &'static str,
+    /// Which of Debian's.
+    pub(super) release: Release,
 }
+
+/// A release of Debian.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Release {
+    /// The machine's own: its package is installed.
+    Here,
+    /// The next one: its package is unpacked beside the build by `./test newer`, since it cannot be installed here.
+    Next,
+}
+
+/// Where the packages of the next release are unpacked, in place of `target/peers` of the workspace.
+const UNPACKED: &str = "CERTKEEP_NEWER_PEERS";
 
 impl Program {
     /// A command that runs the program; panics with the package's name if it is absent.
     pub(super) fn command(self) -> Command {
-        let path = env::var_os("PATH").unwrap_or_default();
-        let found = env::split_paths(&path)
-            .chain(ADMINISTRATOR_FOLDERS.iter().map(PathBuf::from))
-            .map(|folder| folder.join(self.name))
-            .find(|candidate| candidate.is_file());
-        match found {
-            Some(executable) => Command::new(executable),
-            None => panic!("{} is missing: install the Debian package {}", self.name, self.package),
+        let found = self.folders().into_iter().map(|folder| folder.join(self.name)).find(|candidate| candidate.is_file());
+        match (found, self.release) {
+            (Some(executable), _) => Command::new(executable),
+            (None, Release::Here) => panic!("{} is missing: install the Debian package {}", self.name, self.package),
+            (None, Release::Next) => {
+                panic!("{} of a newer Debian package {} is missing: ./test newer unpacks it", self.name, self.package)
+            }
+        }
+    }
+
+    fn folders(self) -> Vec<PathBuf> {
+        match self.release {
+            Release::Here => {
+                let path = env::var_os("PATH").unwrap_or_default();
+                env::split_paths(&path).chain(ADMINISTRATOR_FOLDERS.iter().map(PathBuf::from)).collect()
+            }
+            Release::Next => {
+                let unpacked = env::var_os(UNPACKED).map(PathBuf::from);
+                let usual = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/peers");
+                vec![unpacked.unwrap_or_else(usual).join("usr/bin")]
+            }
         }
     }
 }
@@ -152,12 +179,18 @@ impl Drop for Process {
 mod tests {
     use super::*;
 
-    const SHELL: Program = Program { name: "sh", package: "dash" };
+    const SHELL: Program = Program { name: "sh", package: "dash", release: Release::Here };
 
     #[test]
     #[should_panic(expected = "no-such-server is missing: install the Debian package no-such-package")]
     fn a_missing_program_is_named_with_its_package() {
-        Program { name: "no-such-server", package: "no-such-package" }.command();
+        Program { name: "no-such-server", package: "no-such-package", release: Release::Here }.command();
+    }
+
+    #[test]
+    #[should_panic(expected = "no-such-server of a newer Debian package no-such-package is missing: ./test newer unpacks it")]
+    fn a_missing_newer_program_is_named_with_the_way_to_it() {
+        Program { name: "no-such-server", package: "no-such-package", release: Release::Next }.command();
     }
 
     #[tokio::test]

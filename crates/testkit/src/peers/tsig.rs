@@ -6,9 +6,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use tokio::io::AsyncWriteExt;
 
-use super::process::Program;
+use super::process::{Program, Release};
 
-const NSUPDATE: Program = Program { name: "nsupdate", package: "bind9-dnsutils" };
+const NSUPDATE: Program = Program { name: "nsupdate", package: "bind9-dnsutils", release: Release::Here };
 
 /// A TSIG key (RFC 8945) that one server accepts; made for it and worthless after it, so it may be printed.
 #[derive(Clone, Debug)]

@@ -10,7 +10,7 @@ use certkeep_core::time::{Clock, SystemClock};
 use super::{House, issuer, names, request};
 
 impl House {
-    async fn certify(&self, wanted: &[&str], preferred: Option<&str>) -> (PrivateKey, Chain) {
+    pub(super) async fn certify(&self, wanted: &[&str], preferred: Option<&str>) -> (PrivateKey, Chain) {
         let order = self.place(wanted).await;
         self.put_up(&order).await;
         self.validate(&order).await.unwrap();
