@@ -6,6 +6,7 @@ pub(crate) mod client;
 mod dns;
 mod ending;
 mod explain;
+mod store;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -82,6 +83,9 @@ enum Command {
     Dns(dns::Command),
     /// Say what an apply_tip_code means
     Explain(explain::Arguments),
+    /// Bring all that is stored from a data folder to PostgreSQL, or back
+    #[command(subcommand)]
+    Store(store::Command),
     /// Show it all in a minute: a sandbox CA, an application, a certificate; no network, no configuration
     Demo(demo::Options),
 }
@@ -113,6 +117,10 @@ fn run(place: &Place, command: Command) -> Result<(), CommandError> {
             dns::run(place, command)
         }
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Store(command) => {
+            logging::start(quiet)?;
+            store::run(command)
+        }
         Command::Serve(overrides) => {
             let config = place.config()?;
             logging::start(config.log)?;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use certkeep_core::failure::{Code, Failure};
 use certkeep_core::ports::StoreError;
 use certkeep_engine::access::AccessError;
-use certkeep_store::OpenError;
+use certkeep_store::{CopyError, OpenError};
 
 use crate::config::ConfigError;
 use crate::demo::DemoError;
@@ -20,6 +20,9 @@ pub enum CommandError {
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A store was not copied.
+    #[error(transparent)]
+    Copy(#[from] CopyError),
     /// The demo did not come to its end.
     #[error(transparent)]
     Demo(#[from] DemoError),
@@ -112,7 +115,8 @@ impl CommandError {
             CommandError::Dns(failure) if failure.code == Code::ProviderParameter => ExitCode::from(2),
             CommandError::NoClient(_) | CommandError::NoFailure(_) | CommandError::NoProvider(_) => ExitCode::from(3),
             CommandError::Told(error) => error.exit_code(),
-            CommandError::Demo(_)
+            CommandError::Copy(_)
+            | CommandError::Demo(_)
             | CommandError::Dns(_)
             | CommandError::NameTaken(_)
             | CommandError::Open(_)

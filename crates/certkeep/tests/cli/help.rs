@@ -27,6 +27,8 @@ fn help_says_what_is_committed() {
         &["dns", "show"],
         &["dns", "lint"],
         &["explain"],
+        &["store"],
+        &["store", "copy"],
         &["demo"],
     ];
     let mut text = String::new();
