@@ -8,6 +8,7 @@ mod dns;
 mod ending;
 mod explain;
 mod revoke;
+mod store;
 mod trace;
 
 use std::path::PathBuf;
@@ -92,6 +93,9 @@ enum Command {
     Explain(explain::Arguments),
     /// Show what each step of a certificate's application saw
     Trace(trace::Arguments),
+    /// Bring all that is stored from a data folder to PostgreSQL, or back
+    #[command(subcommand)]
+    Store(store::Command),
     /// Show it all in a minute: a sandbox CA, an application, a certificate; no network, no configuration
     Demo(demo::Options),
 }
@@ -134,6 +138,10 @@ fn run(place: &Place, command: Command) -> Result<(), CommandError> {
         Command::Trace(arguments) => {
             logging::start(quiet)?;
             trace::run(place, &arguments)
+        }
+        Command::Store(command) => {
+            logging::start(quiet)?;
+            store::run(command)
         }
         Command::Serve(overrides) => {
             let config = place.config()?;

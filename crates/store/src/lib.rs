@@ -11,6 +11,7 @@
 mod again;
 mod certificates;
 mod clients;
+mod copy;
 mod dialect;
 mod epoch;
 mod error;
@@ -33,6 +34,7 @@ use std::sync::Arc;
 use certkeep_core::time::{Clock, SystemClock};
 use sqlx::{Any, AnyPool, Transaction};
 
+pub use copy::{CopiedTable, CopyError, copy};
 pub use open::{InvalidServerUrl, Location, OpenError, Options, ServerUrl, Whereabouts};
 
 use dialect::Dialect;

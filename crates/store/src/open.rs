@@ -4,6 +4,7 @@ mod folder;
 mod location;
 mod server;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use sqlx::AnyPool;
@@ -17,16 +18,54 @@ pub use server::{InvalidServerUrl, ServerUrl};
 use crate::again::commit;
 use crate::dialect::Dialect;
 use crate::key_file::{self, KeyFileError};
+use crate::others::Others;
 use crate::seal::{KeyId, Place, Sealer, SealingKey};
+use crate::{Inner, SqlStore};
 
 /// What is sealed under each key, to recognise it by.
 const CHECK: &[u8] = b"certkeep";
 
+/// The setting that stands in a store for as long as it is half a copy of another; it is never read back.
+pub(crate) const HALF_COPIED: &str = "store.copy";
+
 /// What is being opened.
-struct Opening {
-    store: Whereabouts,
-    dialect: Dialect,
+pub(crate) struct Opening {
+    pub(crate) store: Whereabouts,
+    pub(crate) dialect: Dialect,
     key_file: PathBuf,
+}
+
+/// A database that has its schema, and whose keys nobody has looked at yet.
+pub(crate) struct Connected {
+    pub(crate) opening: Opening,
+    pub(crate) writer: AnyPool,
+    readers: AnyPool,
+    others: Option<Others>,
+    lock: Option<File>,
+    /// Held until the keys are known.
+    starting: Option<File>,
+}
+
+impl Connected {
+    /// The store, if its keys are the right ones; else the connection is closed.
+    async fn store(self) -> Result<SqlStore, OpenError> {
+        match recognise(&self.opening, &self.writer).await {
+            Ok(sealer) => {
+                drop(self.starting);
+                let Connected { opening, writer, readers, others, lock, .. } = self;
+                Ok(SqlStore::new(Inner { dialect: opening.dialect, writer, readers, sealer, others, _lock: lock }))
+            }
+            Err(error) => {
+                self.writer.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes sure that the key file has every key of another store; makes none.
+    pub(crate) fn can_open(&self, used: &[(i64, Vec<u8>)]) -> Result<(), OpenError> {
+        sealer_for(&self.opening, used, false).map(|_| ())
+    }
 }
 
 impl Opening {
@@ -35,31 +74,35 @@ impl Opening {
     }
 }
 
-/// Brings the schema up to date and makes sure that the keys are the right ones.
-async fn prepare(opening: &Opening, writer: &AnyPool) -> Result<Sealer, OpenError> {
+/// Brings the schema up to date.
+async fn migrate(opening: &Opening, writer: &AnyPool) -> Result<(), OpenError> {
     opening.dialect.migrator().run(writer).await.map_err(|e| match e {
         MigrateError::VersionMissing(version) => OpenError::NewerSchema { store: opening.store.clone(), version },
         MigrateError::Execute(e) => opening.database(e),
         source => OpenError::Schema { store: opening.store.clone(), source },
-    })?;
+    })
+}
+
+/// Makes sure that the keys are the right ones.
+async fn recognise(opening: &Opening, writer: &AnyPool) -> Result<Sealer, OpenError> {
     let failed = |e: sqlx::Error| opening.database(e);
     // One transaction: of two nodes that make a key each, the second finds the first one's here.
     let mut tx = writer.begin_with(opening.dialect.begin()).await.map_err(failed)?;
+    let half: Option<String> = sqlx::query_scalar("SELECT name FROM settings WHERE name = $1")
+        .bind(HALF_COPIED)
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(failed)?;
+    if half.is_some() {
+        return Err(OpenError::HalfCopied(opening.store.clone()));
+    }
     let used: Vec<(i64, Vec<u8>)> =
         sqlx::query_as("SELECT id, sealed_check FROM sealing_keys ORDER BY id").fetch_all(&mut *tx).await.map_err(failed)?;
-    let keys = keys(opening, used.is_empty())?;
-    let wrong = || OpenError::WrongKey { store: opening.store.clone(), path: opening.key_file.clone() };
-    let sealer = Sealer::new(&keys).ok_or_else(wrong)?;
-    for (id, sealed) in &used {
-        let row = id.to_string();
-        if !sealer.open(check_place(&row), sealed).is_ok_and(|plain| plain.as_slice() == CHECK) {
-            return Err(wrong());
-        }
-    }
+    let sealer = sealer_for(opening, &used, used.is_empty())?;
     let KeyId(active) = sealer.active();
     let active = i64::from(active);
     if !used.iter().any(|(id, _)| *id == active) {
-        let sealed = sealer.seal(check_place(&active.to_string()), CHECK).map_err(|_| wrong())?;
+        let sealed = sealer.seal(check_place(&active.to_string()), CHECK).map_err(|_| wrong(opening))?;
         sqlx::query("INSERT INTO sealing_keys (id, sealed_check) VALUES ($1, $2)")
             .bind(active)
             .bind(sealed)
@@ -69,6 +112,22 @@ async fn prepare(opening: &Opening, writer: &AnyPool) -> Result<Sealer, OpenErro
     }
     commit(tx).await.map_err(failed)?;
     Ok(sealer)
+}
+
+/// What seals with the keys of the file, which have to be those that were used.
+fn sealer_for(opening: &Opening, used: &[(i64, Vec<u8>)], may_make: bool) -> Result<Sealer, OpenError> {
+    let sealer = Sealer::new(&keys(opening, may_make)?).ok_or_else(|| wrong(opening))?;
+    for (id, sealed) in used {
+        let row = id.to_string();
+        if !sealer.open(check_place(&row), sealed).is_ok_and(|plain| plain.as_slice() == CHECK) {
+            return Err(wrong(opening));
+        }
+    }
+    Ok(sealer)
+}
+
+fn wrong(opening: &Opening) -> OpenError {
+    OpenError::WrongKey { store: opening.store.clone(), path: opening.key_file.clone() }
 }
 
 fn check_place(row: &str) -> Place<'_> {

@@ -1,4 +1,4 @@
-//! `certkeep acme`: the account at the CA of the configuration. Works beside a service that runs.
+//! `certkeep acme`: the accounts at the CAs of the configuration. Works beside a service that runs.
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use certkeep_core::failure::{Code, Failure};
 use certkeep_core::ports::StoreError;
 use certkeep_engine::access::AccessError;
-use certkeep_store::OpenError;
+use certkeep_store::{CopyError, OpenError};
 
 use crate::config::ConfigError;
 use crate::demo::DemoError;
@@ -23,6 +23,9 @@ pub enum CommandError {
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A store was not copied.
+    #[error(transparent)]
+    Copy(#[from] CopyError),
     /// The demo did not come to its end.
     #[error(transparent)]
     Demo(#[from] DemoError),
@@ -135,6 +138,7 @@ impl CommandError {
             | CommandError::NoProvider(_) => ExitCode::from(3),
             CommandError::Told(error) => error.exit_code(),
             CommandError::Ca(_)
+            | CommandError::Copy(_)
             | CommandError::Demo(_)
             | CommandError::Dns(_)
             | CommandError::NameTaken(_)

@@ -33,6 +33,8 @@ fn help_says_what_is_committed() {
         &["dns", "lint"],
         &["revoke"],
         &["explain"],
+        &["store"],
+        &["store", "copy"],
         &["demo"],
     ];
     let mut text = String::new();

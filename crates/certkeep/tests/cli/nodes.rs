@@ -7,7 +7,7 @@ use certkeep_testkit::peers::PostgresDatabase;
 use certkeep_testkit::wait::eventually;
 use serde_json::{Value, json};
 
-use crate::process::{Data, PATIENCE, Serving};
+use crate::process::{Data, PATIENCE, Serving, ended, program};
 
 /// What is promised: every node knows within a second. The looks of a test on a busy machine take their time too.
 const SOON: Duration = Duration::from_millis(1500);
@@ -147,17 +147,21 @@ async fn the_time_of_the_database_counts() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_idle_node_asks_little() {
-    const WINDOW: Duration = Duration::from_secs(6);
+    const WINDOW: Duration = Duration::from_secs(4);
     let (database, sandbox) = (PostgresDatabase::make().await, Sandbox::start(Options::default()).await.unwrap());
     let data = node(&database, &sandbox);
     let _serving = Serving::start(&data);
-    // What the start cost is counted by then.
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let before = database.transactions();
-    tokio::time::sleep(WINDOW).await;
-    let asked = database.transactions() - before;
-    assert!(asked >= 3, "{asked}: this does not count what it should");
-    assert!(asked <= 2 * WINDOW.as_secs(), "{asked} in {WINDOW:?}");
+    // What the start costs is told late, so the first windows may hold it: idle it is once one does not.
+    let mut seen = Vec::new();
+    for _ in 0..5 {
+        let before = database.transactions();
+        tokio::time::sleep(WINDOW).await;
+        seen.push(database.transactions() - before);
+        if seen.last().is_some_and(|asked| (3..=2 * WINDOW.as_secs()).contains(asked)) {
+            return;
+        }
+    }
+    panic!("{seen:?} statements, each in {WINDOW:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -177,4 +181,41 @@ async fn sigterm_hands_leases_back() {
     let (status, _, log) = serving.stop();
     assert_eq!(status.code(), Some(0), "{log}");
     assert_eq!(held(), "f\n", "another node may take it up at once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_data_folder_goes_to_postgresql_with_its_tokens() {
+    let database = PostgresDatabase::make().await;
+    let data = Data::new();
+    let client = data.client("pbx", &[]);
+    let serving = Serving::start(&data);
+    let token = token(&serving, &client).await;
+    let elsewhere = data.folder().join("postgres.toml");
+    std::fs::write(&elsewhere, format!("[store]\nurl = \"{}\"\n", database.url())).unwrap();
+    let copying = || ended(program().args(["store", "copy"]).args([&data.folder(), &elsewhere]));
+    let refused = copying();
+    assert_eq!((refused.code, refused.stdout.as_str()), (1, ""));
+    assert!(refused.stderr.contains("another certkeep serves the data folder"), "{}", refused.stderr);
+    serving.stop();
+
+    let copied = copying();
+    assert_eq!((copied.code, copied.stderr.as_str()), (0, ""));
+    assert!(copied.stdout.contains("\nclients ") && copied.stdout.ends_with("Both stores hold the same.\n"), "{}", copied.stdout);
+    std::fs::rename(&elsewhere, data.folder().join("certkeep.toml")).unwrap();
+    std::fs::remove_file(data.folder().join("certkeep.db")).unwrap();
+    let serving = Serving::start(&data);
+    assert!(serving.accepts(&token).await);
+    assert!(!data.folder().join("certkeep.db").exists(), "all is in the database");
+    serving.stop();
+
+    // And back, into another folder.
+    let other = Data::new();
+    std::fs::create_dir_all(other.folder()).unwrap();
+    share_keys(&data, &other);
+    let back = ended(program().args(["store", "copy"]).args([data.folder(), other.folder()]));
+    assert_eq!((back.code, back.stderr.as_str()), (0, ""));
+    assert!(Serving::start(&other).accepts(&token).await);
+    let nothing = ended(program().args(["store", "copy"]).args([data.folder().join("nowhere"), other.folder()]));
+    assert_eq!(nothing.code, 1);
+    assert!(nothing.stderr.contains("there is no store in the data folder"), "{}", nothing.stderr);
 }

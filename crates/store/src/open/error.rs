@@ -57,6 +57,9 @@ pub enum OpenError {
         #[source]
         source: io::Error,
     },
+    /// A copy was begun there and not finished.
+    #[error("{0} holds half a copy: do again the `certkeep store copy` that was begun, which goes on where it was")]
+    HalfCopied(Whereabouts),
     /// The key file cannot be read, or made.
     #[error("the key file {} cannot be read or made: give this user the right to read it, or correct [store] key_file", .path.display())]
     KeyFile {

@@ -10,10 +10,10 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, Executor};
 
-use super::{OpenError, Opening, Whereabouts, prepare};
+use super::{Connected, OpenError, Opening, Whereabouts, migrate};
+use crate::SqlStore;
 use crate::dialect::Dialect;
 use crate::issuances::leases;
-use crate::{Inner, SqlStore};
 
 /// The database's file in the data folder.
 const DATABASE: &str = "certkeep.db";
@@ -57,12 +57,7 @@ impl SqlStore {
     /// See [`OpenError`]; nothing sealed was touched then.
     pub async fn open_exclusive(options: &Options) -> Result<SqlStore, OpenError> {
         make_folder(&options.folder)?;
-        let lock = lock_file(&options.folder, SERVER_LOCK)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(OpenError::Busy(options.folder.clone())),
-            Err(TryLockError::Error(source)) => return Err(folder_error(&options.folder)(source)),
-        }
+        let lock = server_lock(options)?;
         let store = open(options, Some(lock)).await?;
         let voided = leases::void_leases(&store).await;
         let whereabouts = Whereabouts::Folder(options.folder.clone());
@@ -81,9 +76,34 @@ impl SqlStore {
 }
 
 async fn open(options: &Options, lock: Option<File>) -> Result<SqlStore, OpenError> {
-    let opening = lock_file(&options.folder, OPENING_LOCK)?;
+    connect(options, lock).await?.store().await
+}
+
+/// Connects as a server does, which nobody else may be then.
+pub(super) async fn connect_alone(options: &Options) -> Result<Connected, OpenError> {
+    make_folder(&options.folder)?;
+    let lock = server_lock(options)?;
+    connect(options, Some(lock)).await
+}
+
+/// Whether somebody has opened the folder before.
+pub(super) fn has_database(options: &Options) -> bool {
+    options.folder.join(DATABASE).exists()
+}
+
+fn server_lock(options: &Options) -> Result<File, OpenError> {
+    let lock = lock_file(&options.folder, SERVER_LOCK)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Busy(options.folder.clone())),
+        Err(TryLockError::Error(source)) => Err(folder_error(&options.folder)(source)),
+    }
+}
+
+async fn connect(options: &Options, lock: Option<File>) -> Result<Connected, OpenError> {
+    let starting = lock_file(&options.folder, OPENING_LOCK)?;
     // Waits for as long as another process opens the folder, hence off the runtime's own threads.
-    let opening = tokio::task::spawn_blocking(move || opening.lock().map(|()| opening))
+    let starting = tokio::task::spawn_blocking(move || starting.lock().map(|()| starting))
         .await
         .map_err(io::Error::other)
         .flatten()
@@ -91,21 +111,17 @@ async fn open(options: &Options, lock: Option<File>) -> Result<SqlStore, OpenErr
     let path = options.folder.join(DATABASE);
     // SQLite would make it readable by others; its journals take after it.
     open_private(&path).map_err(folder_error(&options.folder))?;
-    let whereabouts = Whereabouts::Folder(options.folder.clone());
-    let failed = |e: sqlx::Error| OpenError::Database { store: whereabouts.clone(), source: Box::new(e) };
+    let opening =
+        Opening { store: Whereabouts::Folder(options.folder.clone()), dialect: Dialect::Sqlite, key_file: options.key_file() };
+    let failed = |e: sqlx::Error| opening.database(e);
     let connection = connection(&path).map_err(failed)?;
     let writer = lasting(1, WRITER).connect_with(connection.clone()).await.map_err(failed)?;
-    let opening_of = Opening { store: whereabouts.clone(), dialect: Dialect::Sqlite, key_file: options.key_file() };
-    let sealer = match prepare(&opening_of, &writer).await {
-        Ok(sealer) => sealer,
-        Err(e) => {
-            writer.close().await;
-            return Err(e);
-        }
-    };
-    drop(opening);
+    if let Err(error) = migrate(&opening, &writer).await {
+        writer.close().await;
+        return Err(error);
+    }
     let readers = lasting(READERS, READER).connect_lazy_with(connection);
-    Ok(SqlStore::new(Inner { dialect: Dialect::Sqlite, writer, readers, sealer, others: None, _lock: lock }))
+    Ok(Connected { opening, writer, readers, others: None, lock, starting: Some(starting) })
 }
 
 /// What every connection is told.

@@ -1,5 +1,5 @@
 //! A store, wherever it is.
-use super::{OpenError, Options, ServerUrl};
+use super::{Connected, OpenError, Options, ServerUrl, Whereabouts, folder, server};
 use crate::SqlStore;
 
 /// Where a store is.
@@ -26,6 +26,26 @@ impl Location {
         match &self.server {
             Some(url) => SqlStore::open_server(url, &self.options).await,
             None => SqlStore::open_exclusive(&self.options).await,
+        }
+    }
+
+    /// Whether there may be a store: a folder has a database.
+    pub(crate) fn is_there(&self) -> bool {
+        self.server.is_some() || folder::has_database(&self.options)
+    }
+
+    pub(crate) fn whereabouts(&self) -> Whereabouts {
+        match &self.server {
+            Some(url) => Whereabouts::Server(url.name.clone()),
+            None => Whereabouts::Folder(self.options.folder.clone()),
+        }
+    }
+
+    /// Connects to what a copy is written to, as its only user as far as that can be known.
+    pub(crate) async fn connect(&self) -> Result<Connected, OpenError> {
+        match &self.server {
+            Some(url) => server::connect(url, &self.options).await,
+            None => folder::connect_alone(&self.options).await,
         }
     }
 

@@ -9,11 +9,11 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::postgres::PgConnectOptions;
 
 use super::folder::make_folder;
-use super::{OpenError, Opening, Options, Whereabouts, prepare};
+use super::{Connected, OpenError, Opening, Options, Whereabouts, migrate};
+use crate::SqlStore;
 use crate::again::{Cause, repeated};
 use crate::dialect::Dialect;
 use crate::others::{Others, ServerClock};
-use crate::{Inner, SqlStore};
 
 /// How long to wait for a connection.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -32,7 +32,7 @@ const READER: &str = "SET default_transaction_read_only = on; SET statement_time
 #[derive(Clone)]
 pub struct ServerUrl {
     pub(crate) url: SecretString,
-    name: String,
+    pub(super) name: String,
 }
 
 impl fmt::Debug for ServerUrl {
@@ -69,31 +69,33 @@ impl SqlStore {
     /// # Errors
     /// See [`OpenError`]; never `Busy`.
     pub async fn open_server(url: &ServerUrl, options: &Options) -> Result<SqlStore, OpenError> {
-        make_folder(&options.folder)?;
-        let opening =
-            Opening { store: Whereabouts::Server(url.name.clone()), dialect: Dialect::Postgres, key_file: options.key_file() };
         // Nodes that start at the same time make the schema and find each other's keys by turns.
-        repeated(|| open(url, &opening)).await
+        repeated(|| async { connect_once(url, options).await?.store().await }).await
     }
 }
 
-async fn open(url: &ServerUrl, opening: &Opening) -> Result<SqlStore, OpenError> {
+/// Connects; the schema is there then.
+pub(super) async fn connect(url: &ServerUrl, options: &Options) -> Result<Connected, OpenError> {
+    repeated(|| connect_once(url, options)).await
+}
+
+async fn connect_once(url: &ServerUrl, options: &Options) -> Result<Connected, OpenError> {
+    make_folder(&options.folder)?;
+    let opening =
+        Opening { store: Whereabouts::Server(url.name.clone()), dialect: Dialect::Postgres, key_file: options.key_file() };
     let failed = |e: sqlx::Error| opening.database(e);
     sqlx::any::install_default_drivers();
     let connection = AnyConnectOptions::from_str(url.url.expose_secret()).map_err(failed)?;
     let writer = pool(1, WRITER).connect_with(connection.clone()).await.map_err(failed)?;
-    match prepare(opening, &writer).await {
-        Ok(sealer) => {
-            let others = Some(Others::new(url.clone(), ServerClock::new(&writer).await.map_err(failed)?));
-            let readers = pool(READERS, READER).connect_lazy_with(connection);
-            Ok(SqlStore::new(Inner { dialect: opening.dialect, writer, readers, sealer, others, _lock: None }))
-        }
-        Err(e) => {
-            // The connection may hold a lock that the migrations took.
-            writer.close().await;
-            Err(e)
-        }
+    if let Err(error) = migrate(&opening, &writer).await {
+        // The connection may hold a lock that the migrations took.
+        writer.close().await;
+        return Err(error);
     }
+    let clock = ServerClock::new(&writer).await.map_err(failed)?;
+    let readers = pool(READERS, READER).connect_lazy_with(connection);
+    let others = Some(Others::new(url.clone(), clock));
+    Ok(Connected { opening, writer, readers, others, lock: None, starting: None })
 }
 
 /// A pool whose connections are each told `settings` first. One that the server ended meanwhile is found out before it is

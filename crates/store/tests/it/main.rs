@@ -8,6 +8,7 @@
     reason = "what goes wrong here fails the test at once"
 )]
 mod contract;
+mod copies;
 mod fixtures;
 mod postgres;
 mod sqlite;

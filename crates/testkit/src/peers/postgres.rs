@@ -4,7 +4,7 @@ mod shared;
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -76,6 +76,9 @@ impl Drop for PostgresDatabase {
     }
 }
 
+/// What a server of one's own is told besides: it speaks TLS, to whoever wants it.
+const TLS: [&str; 3] = ["ssl=on", "ssl_cert_file=../server.crt", "ssl_key_file=../server.key"];
+
 /// A server of one's own, which can be stopped and started; killed with its handle.
 #[derive(Debug)]
 pub struct PostgresServer {
@@ -89,6 +92,7 @@ impl PostgresServer {
     pub async fn start() -> PostgresServer {
         let folder = tempfile::Builder::new().prefix("peer-").tempdir().expect("a temporary folder can be made");
         let access = Access::make(folder.path());
+        make_certificate(folder.path());
         let mut server = PostgresServer { folder, access, child: None };
         server.resume().await;
         server
@@ -97,6 +101,11 @@ impl PostgresServer {
     /// Where its database is, password included.
     pub fn url(&self) -> String {
         self.access.url("postgres")
+    }
+
+    /// The file with the certificate that it shows, for 127.0.0.1, in PEM.
+    pub fn certificate(&self) -> PathBuf {
+        self.folder.path().join("server.crt")
     }
 
     /// Ends it at once, as a crash would, and waits until it is gone.
@@ -110,6 +119,7 @@ impl PostgresServer {
     /// Starts it anew where it was.
     pub async fn resume(&mut self) {
         let mut command = self.access.server(self.folder.path());
+        command.args(TLS.iter().flat_map(|setting| ["-c", setting]));
         self.child = Some(command.spawn().unwrap_or_else(|error| panic!("postgres cannot be started: {error}")));
         let access = self.access.clone();
         eventually(PATIENCE, "PostgreSQL", || async { access.answers().then_some(()) }).await;
@@ -119,6 +129,19 @@ impl PostgresServer {
 impl Drop for PostgresServer {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// Makes a certificate and its key, which have to be the server's own.
+fn make_certificate(folder: &Path) {
+    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).expect("a certificate can be made");
+    for (name, text) in [("server.crt", made.cert.pem()), ("server.key", made.signing_key.serialize_pem())] {
+        let path = folder.join(name);
+        fs::write(&path, text).expect("the folder can be written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("a file of ours");
+        if let Some((uid, gid)) = unprivileged() {
+            chown(&path, Some(uid), Some(gid)).expect("root may give a file away");
+        }
     }
 }
 

@@ -61,3 +61,18 @@ async fn a_transaction_whose_connection_is_cut_is_done_again() {
     let id = adding.await.unwrap().unwrap();
     assert_eq!(store.certificate(id).await.unwrap().unwrap().name, "a.pem");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_server_is_verified_where_that_is_asked_for() {
+    let (server, other, folder) = (PostgresServer::start().await, PostgresServer::start().await, TempDir::new().unwrap());
+    let verified =
+        |url: String, by: &PostgresServer| format!("{url}?sslmode=verify-full&sslrootcert={}", by.certificate().display());
+    let right = verified(server.url(), &server);
+    SqlStore::open_server(&address(right.clone()), &options(folder.path())).await.unwrap();
+    let encrypted = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+    let db = sqlx::PgPool::connect(&right).await.unwrap();
+    assert!(sqlx::query_scalar::<_, bool>(encrypted).fetch_one(&db).await.unwrap());
+    let wrong = verified(server.url(), &other);
+    let refused = SqlStore::open_server(&address(wrong), &options(folder.path())).await.unwrap_err();
+    assert!(matches!(refused, OpenError::Database { .. }), "{refused:?}");
+}
