@@ -1,6 +1,6 @@
 //! What the tests of every room share, and nothing that ships.
 //!
-//! - [`peers`]: real servers as child processes on free loopback ports (Pebble, PowerDNS, BIND, Knot) and a DNS router
+//! - [`peers`]: real servers as child processes on free loopback ports (Pebble, PowerDNS, BIND, Knot, PostgreSQL) and a DNS router
 //!   that sends each question to the authority of its zone. A child dies with its handle; a missing program is a
 //!   panic that names the Debian package.
 //! - [`vendor`]: simulated accounts of DNS vendors behind real HTTPS, which check credentials and signatures and let

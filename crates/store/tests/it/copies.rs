@@ -16,10 +16,27 @@ use crate::contract::clients::pair;
 use crate::fixtures::{API_TOKEN, applied, at, leased, minutes, record, renewed, trusted, uploaded};
 use crate::postgres::{address, options, raw};
 
+/// The tables that have rows in a folder that is [`filled`].
+const FILLED: [&str; 14] = [
+    "acme_accounts",
+    "certificate_counts",
+    "certificates",
+    "challenge_records",
+    "clients",
+    "epoch",
+    "failed_logins",
+    "issuances",
+    "numbers",
+    "sealing_keys",
+    "sessions",
+    "settings",
+    "uploads",
+    "versions",
+];
 /// More rows than are copied at once.
 const ENTRIES: usize = 620;
 
-/// A folder with something in each table.
+/// A folder with something in each of these tables.
 async fn filled() -> TempDir {
     let folder = TempDir::new().unwrap();
     let store: Arc<dyn Store> = Arc::new(SqlStore::open_exclusive(&options(folder.path())).await.unwrap());
@@ -77,7 +94,10 @@ async fn a_store_goes_to_postgresql_and_back_without_loss() {
     let (database, first, back) = (PostgresDatabase::make().await, filled().await, TempDir::new().unwrap());
     // The same folder, and the same key, with the database elsewhere.
     let there = copy(&in_folder(first.path()), &in_database(&database, first.path())).await.unwrap();
-    assert!(there.iter().all(|table| table.rows > 0), "{there:?}");
+    let filled: Vec<&str> = there.iter().filter(|table| table.rows > 0).map(|table| table.name.as_str()).collect();
+    for table in FILLED {
+        assert!(filled.contains(&table), "{table} is not among {there:?}");
+    }
     let entries = there.iter().find(|table| table.name == "certificates").unwrap();
     assert_eq!(entries.rows, ENTRIES as u64 + 3);
     share_key(&first, &back);
