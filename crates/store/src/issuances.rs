@@ -1,4 +1,5 @@
 //! Issuances, their records, and due work.
+mod accounts;
 mod history;
 mod journal;
 pub(crate) mod leases;
@@ -10,13 +11,11 @@ use certkeep_core::failure::Failure;
 use certkeep_core::issuance::{AcmeAccount, ChallengeRecord, Fence, Issuance, IssuanceId, IssuanceSummary, Lease, RecordId};
 use certkeep_core::ports::{Issuances, Outcome, StoreError};
 use jiff::Timestamp;
-use secrecy::ExposeSecret;
 
 use crate::SqlStore;
 use crate::again::repeated;
 use crate::error::unavailable;
 use crate::rows::instant;
-use crate::seal::Place;
 
 /// The earliest due instant of each kind of work, each from an index.
 pub(crate) const NEXT_DUE: &str = "SELECT MIN(due_at) FROM (
@@ -25,26 +24,6 @@ pub(crate) const NEXT_DUE: &str = "SELECT MIN(due_at) FROM (
          UNION ALL SELECT MIN(due_at) FROM challenge_records WHERE due_at IS NOT NULL
          UNION ALL SELECT MIN(renewal_ask_at) FROM certificates WHERE renewal_ask_at IS NOT NULL
      ) AS work";
-
-fn credentials(directory: &str) -> Place<'_> {
-    Place { table: "acme_accounts", column: "sealed_credentials", row: directory }
-}
-
-async fn keep_account(store: &SqlStore, account: &AcmeAccount) -> Result<(), StoreError> {
-    let sealed = store.sealer().seal_value(credentials(&account.directory), account.credentials.expose_secret().as_bytes())?;
-    sqlx::query(
-        "INSERT INTO acme_accounts (directory, sealed_credentials, registered) VALUES ($1, $2, $3)
-         ON CONFLICT (directory) DO UPDATE SET
-             sealed_credentials = excluded.sealed_credentials, registered = excluded.registered",
-    )
-    .bind(&account.directory)
-    .bind(sealed)
-    .bind(i64::from(account.registered))
-    .execute(store.writer())
-    .await
-    .map_err(unavailable("keep an account"))?;
-    Ok(())
-}
 
 #[async_trait]
 impl Issuances for SqlStore {
@@ -115,18 +94,17 @@ impl Issuances for SqlStore {
     }
 
     async fn acme_account(&self, directory: &str) -> Result<Option<AcmeAccount>, StoreError> {
-        let row: Option<(Vec<u8>, i64)> =
-            sqlx::query_as("SELECT sealed_credentials, registered FROM acme_accounts WHERE directory = $1")
-                .bind(directory)
-                .fetch_optional(self.readers())
-                .await
-                .map_err(unavailable("read an account"))?;
-        let Some((sealed, registered)) = row else { return Ok(None) };
-        let credentials = self.sealer().open_text(credentials(directory), &sealed)?;
-        Ok(Some(AcmeAccount { directory: directory.to_owned(), credentials, registered: registered != 0 }))
+        accounts::of(self, directory).await
+    }
+
+    async fn first_acme_account(&self, account: &AcmeAccount) -> Result<AcmeAccount, StoreError> {
+        repeated(|| accounts::first(self, account)).await?;
+        let kept = accounts::of(self, &account.directory).await?;
+        // Nobody takes an account away.
+        Ok(kept.unwrap_or_else(|| account.clone()))
     }
 
     async fn keep_acme_account(&self, account: &AcmeAccount) -> Result<(), StoreError> {
-        repeated(|| keep_account(self, account)).await
+        repeated(|| accounts::keep(self, account)).await
     }
 }

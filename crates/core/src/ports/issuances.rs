@@ -80,6 +80,10 @@ pub trait Issuances: Send + Sync {
     /// The account at a CA.
     async fn acme_account(&self, directory: &str) -> Result<Option<AcmeAccount>, StoreError>;
 
+    /// Keeps the account of a directory that has none; answers the one that it has now. Of several processes that make
+    /// one at the same time all go on with the same.
+    async fn first_acme_account(&self, account: &AcmeAccount) -> Result<AcmeAccount, StoreError>;
+
     /// Keeps an account; one directory has one account.
     async fn keep_acme_account(&self, account: &AcmeAccount) -> Result<(), StoreError>;
 }

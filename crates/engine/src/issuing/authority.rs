@@ -40,8 +40,7 @@ impl Run {
                 Some(account) => account,
                 None => {
                     let account = self.issuer().new_account(self.ca())?;
-                    self.engine.store().keep_acme_account(&account).await?;
-                    account
+                    self.engine.store().first_acme_account(&account).await?
                 }
             }
         };

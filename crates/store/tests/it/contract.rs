@@ -113,7 +113,8 @@ macro_rules! contract {
                     live_sessions_never_exceed_the_limit,
                     rotating_at_once_leaves_one_current_pair;
                 singles: a_setting_is_read_back_and_replaced,
-                    an_account_is_kept_for_its_directory;
+                    an_account_is_kept_for_its_directory,
+                    of_those_who_make_an_account_at_once_all_have_the_first;
                 tokens: an_open_session_is_read_back,
                     no_more_than_the_limit_are_live,
                     a_session_counts_through_its_grace_and_no_longer,

@@ -28,3 +28,17 @@ pub(crate) async fn an_account_is_kept_for_its_directory(store: Arc<dyn Store>) 
     let one = store.acme_account("https://one.test/").await.unwrap().unwrap();
     assert_eq!((one.directory.as_str(), one.credentials.expose_secret(), one.registered), ("https://one.test/", "second", true));
 }
+
+pub(crate) async fn of_those_who_make_an_account_at_once_all_have_the_first(store: Arc<dyn Store>) {
+    let account = |number: u32| AcmeAccount {
+        directory: "https://one.test/".into(),
+        credentials: format!("credentials {number}").into(),
+        registered: false,
+    };
+    let accounts: Vec<AcmeAccount> = (0..8).map(account).collect();
+    let kept = futures::future::join_all(accounts.iter().map(|account| store.first_acme_account(account))).await;
+    let kept: Vec<String> = kept.into_iter().map(|kept| kept.unwrap().credentials.expose_secret().to_owned()).collect();
+    assert!(kept.iter().all(|one| *one == kept[0]), "{kept:?}");
+    let now = store.acme_account("https://one.test/").await.unwrap().unwrap();
+    assert_eq!(now.credentials.expose_secret(), kept[0]);
+}
