@@ -5,6 +5,7 @@ pub(crate) mod changes;
 pub(crate) mod clients;
 pub(crate) mod journal;
 pub(crate) mod leases;
+pub(crate) mod ledger;
 pub(crate) mod lists;
 pub(crate) mod outcomes;
 pub(crate) mod races;
@@ -91,6 +92,13 @@ macro_rules! contract {
                     the_application_is_the_one_it_began_with,
                     next_due_is_the_earliest_of_all_work,
                     nothing_is_due_in_an_empty_store;
+                ledger: no_more_is_spent_than_there_is,
+                    what_says_nothing_any_more_is_swept,
+                    a_wait_is_kept_until_it_ends,
+                    the_ca_that_issued_is_asked_and_nobody_else,
+                    the_instant_that_was_chosen_begins_the_next_issuance,
+                    an_answer_about_what_is_no_longer_held_is_dropped,
+                    an_answer_does_not_put_off_what_was_asked_for;
                 lists: pages_cut_one_order,
                     a_page_past_the_end_is_empty_with_the_total,
                     one_kind_only,
