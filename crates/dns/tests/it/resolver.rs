@@ -186,7 +186,7 @@ async fn what_is_visible_at_once_is_seen_at_once() {
     let wanted = [record(OWNER, "one"), record(OWNER, "two"), record("_acme-challenge.www.example.test", "three")];
     let started = Instant::now();
     resolver.await_visible(&zone("example.test", Value::Null), &wanted, within(10_000)).await.unwrap();
-    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     // One look for each name.
     assert_eq!(router.asked().iter().filter(|asked| asked.qtype == RecordType::TXT).count(), 2);
 }
