@@ -6,6 +6,7 @@ pub(crate) mod client;
 mod dns;
 mod ending;
 mod explain;
+mod keys;
 mod trace;
 
 use std::path::PathBuf;
@@ -83,6 +84,9 @@ enum Command {
     Dns(dns::Command),
     /// Say what an apply_tip_code means
     Explain(explain::Arguments),
+    /// Change the keys under which secrets are sealed
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Show what each step of a certificate's application saw
     Trace(trace::Arguments),
     /// Show it all in a minute: a sandbox CA, an application, a certificate; no network, no configuration
@@ -116,6 +120,10 @@ fn run(place: &Place, command: Command) -> Result<(), CommandError> {
             dns::run(place, command)
         }
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Keys(command) => {
+            logging::start(quiet)?;
+            keys::run(place, &command)
+        }
         Command::Trace(arguments) => {
             logging::start(quiet)?;
             trace::run(place, &arguments)

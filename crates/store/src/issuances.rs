@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use secrecy::ExposeSecret;
 
 use crate::SqlStore;
-use crate::again::repeated;
+use crate::again::{commit, repeated};
 use crate::error::unavailable;
 use crate::rows::instant;
 use crate::seal::Place;
@@ -31,6 +31,8 @@ fn credentials(directory: &str) -> Place<'_> {
 }
 
 async fn keep_account(store: &SqlStore, account: &AcmeAccount) -> Result<(), StoreError> {
+    let doing = unavailable("keep an account");
+    let mut tx = store.write().await.map_err(&doing)?;
     let sealed = store.sealer().seal_value(credentials(&account.directory), account.credentials.expose_secret().as_bytes())?;
     sqlx::query(
         "INSERT INTO acme_accounts (directory, sealed_credentials, registered) VALUES ($1, $2, $3)
@@ -40,10 +42,10 @@ async fn keep_account(store: &SqlStore, account: &AcmeAccount) -> Result<(), Sto
     .bind(&account.directory)
     .bind(sealed)
     .bind(i64::from(account.registered))
-    .execute(store.writer())
+    .execute(&mut *tx)
     .await
-    .map_err(unavailable("keep an account"))?;
-    Ok(())
+    .map_err(&doing)?;
+    commit(tx).await.map_err(&doing)
 }
 
 #[async_trait]

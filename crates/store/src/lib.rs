@@ -21,6 +21,7 @@ mod others;
 #[cfg(test)]
 mod plans;
 mod renewals;
+mod rotate;
 mod rows;
 mod seal;
 mod settings;
@@ -34,6 +35,7 @@ use certkeep_core::time::{Clock, SystemClock};
 use sqlx::{Any, AnyPool, Transaction};
 
 pub use open::{InvalidServerUrl, Location, OpenError, Options, ServerUrl, Whereabouts};
+pub use rotate::{RotateError, Rotation, rotate_keys};
 
 use dialect::Dialect;
 use others::Others;
@@ -80,9 +82,12 @@ impl SqlStore {
         }
     }
 
-    /// A transaction in which what it reads stays true until it ends.
+    /// A transaction in which what it reads stays true until it ends. Whatever is sealed, is sealed within one: until it ends
+    /// nobody retires the key.
     async fn write(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
-        self.0.writer.begin_with(self.0.dialect.begin()).await
+        let mut tx = self.0.writer.begin_with(self.0.dialect.begin()).await?;
+        rotate::heed_retired_keys(&mut tx, self.sealer()).await?;
+        Ok(tx)
     }
 
     /// A transaction that reads, all its statements from the same state.

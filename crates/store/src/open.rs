@@ -17,6 +17,7 @@ pub use server::{InvalidServerUrl, ServerUrl};
 use crate::again::commit;
 use crate::dialect::Dialect;
 use crate::key_file::{self, KeyFileError};
+use crate::rotate;
 use crate::seal::{KeyId, Place, Sealer, SealingKey};
 
 /// What is sealed under each key, to recognise it by.
@@ -47,9 +48,10 @@ async fn prepare(opening: &Opening, writer: &AnyPool) -> Result<Sealer, OpenErro
     let mut tx = writer.begin_with(opening.dialect.begin()).await.map_err(failed)?;
     let used: Vec<(i64, Vec<u8>)> =
         sqlx::query_as("SELECT id, sealed_check FROM sealing_keys ORDER BY id").fetch_all(&mut *tx).await.map_err(failed)?;
-    let keys = keys(opening, used.is_empty())?;
+    let retired = rotate::retired(&mut tx).await.map_err(failed)?;
+    let keys = rotate::sealing_first(keys(opening, used.is_empty() && retired.is_empty())?, &retired);
     let wrong = || OpenError::WrongKey { store: opening.store.clone(), path: opening.key_file.clone() };
-    let sealer = Sealer::new(&keys).ok_or_else(wrong)?;
+    let sealer = Sealer::of_file(&keys, &opening.key_file).ok_or_else(wrong)?;
     for (id, sealed) in &used {
         let row = id.to_string();
         if !sealer.open(check_place(&row), sealed).is_ok_and(|plain| plain.as_slice() == CHECK) {
@@ -57,6 +59,9 @@ async fn prepare(opening: &Opening, writer: &AnyPool) -> Result<Sealer, OpenErro
         }
     }
     let KeyId(active) = sealer.active();
+    if retired.contains(&sealer.active()) {
+        return Err(wrong());
+    }
     let active = i64::from(active);
     if !used.iter().any(|(id, _)| *id == active) {
         let sealed = sealer.seal(check_place(&active.to_string()), CHECK).map_err(|_| wrong())?;

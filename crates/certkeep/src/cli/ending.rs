@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use certkeep_core::failure::{Code, Failure};
 use certkeep_core::ports::StoreError;
 use certkeep_engine::access::AccessError;
-use certkeep_store::OpenError;
+use certkeep_store::{OpenError, RotateError};
 
 use crate::config::ConfigError;
 use crate::demo::DemoError;
@@ -56,6 +56,9 @@ pub enum CommandError {
     /// A page is wrong.
     #[error("the page {} is wrong", .0.display())]
     Page(PathBuf),
+    /// The sealing keys were not rotated.
+    #[error(transparent)]
+    Rotate(#[from] RotateError),
     /// The system failed.
     #[error("the command cannot be started")]
     Runtime(#[source] io::Error),
@@ -123,6 +126,7 @@ impl CommandError {
             | CommandError::NameTaken(_)
             | CommandError::Open(_)
             | CommandError::Output(_)
+            | CommandError::Rotate(_)
             | CommandError::Runtime(_)
             | CommandError::Secret(_)
             | CommandError::Serve(_)

@@ -12,6 +12,7 @@ mod demo;
 mod discretion;
 mod dns;
 mod help;
+mod keys;
 mod nodes;
 mod process;
 mod serve;

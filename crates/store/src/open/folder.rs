@@ -44,7 +44,7 @@ pub struct Options {
 }
 
 impl Options {
-    pub(super) fn key_file(&self) -> PathBuf {
+    pub(crate) fn key_file(&self) -> PathBuf {
         self.key_file.clone().unwrap_or_else(|| self.folder.join(KEY_FILE))
     }
 }

@@ -10,6 +10,7 @@
 mod contract;
 mod fixtures;
 mod postgres;
+mod rotation;
 mod sqlite;
 
 contract::contract!(on_postgres, crate::postgres::opened);

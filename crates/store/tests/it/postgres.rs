@@ -30,6 +30,6 @@ pub(crate) async fn opened() -> Opened {
 }
 
 /// The database without the store around it.
-async fn raw(database: &PostgresDatabase) -> PgPool {
+pub(crate) async fn raw(database: &PostgresDatabase) -> PgPool {
     PgPool::connect(&database.url()).await.unwrap()
 }
