@@ -1,6 +1,7 @@
 //! The command line: what is asked for, done, and told by text and exit code.
 //!
 //! Short commands run on one thread and read no more than they need. Start reading at [`main`].
+mod backup;
 mod check;
 pub(crate) mod client;
 mod dns;
@@ -84,6 +85,10 @@ enum Command {
     Dns(dns::Command),
     /// Say what an apply_tip_code means
     Explain(explain::Arguments),
+    /// Write everything in the data folder into one file, sealed under a passphrase, while the service runs
+    Backup(backup::Arguments),
+    /// Put a backup into a data folder that holds no data
+    Restore(backup::Arguments),
     /// Change the keys under which secrets are sealed
     #[command(subcommand)]
     Keys(keys::Command),
@@ -109,6 +114,14 @@ fn run(place: &Place, command: Command) -> Result<(), CommandError> {
         Command::Client(command) => {
             logging::start(quiet)?;
             client::run(place, command)
+        }
+        Command::Backup(arguments) => {
+            logging::start(quiet)?;
+            backup::run_backup(place, &arguments)
+        }
+        Command::Restore(arguments) => {
+            logging::start(quiet)?;
+            backup::run_restore(place, &arguments)
         }
         Command::Config(command) => check::run(place, command),
         Command::Demo(options) => {

@@ -90,21 +90,25 @@ pub(crate) fn text(keys: &[SealingKey]) -> Zeroizing<String> {
 
 /// Makes a file with one new key, readable by its owner only. A file that appears meanwhile is left alone and read.
 pub(crate) fn make(path: &Path) -> Result<Vec<SealingKey>, KeyFileError> {
-    let key = draw()?;
-    let draft = draft_beside(path, &key.id.to_string());
-    let written = write_draft(&draft, &text(&[key])).and_then(|_| {
+    match make_with(path, &[draw()?]) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e.into()),
+        _ => {}
+    }
+    read(path)?.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound).into())
+}
+
+/// Makes a file with these keys, readable by its owner only, where there is none.
+pub(crate) fn make_with(path: &Path, keys: &[SealingKey]) -> io::Result<()> {
+    let id = keys.first().map(|key| key.id.to_string()).unwrap_or_default();
+    let draft = draft_beside(path, &id);
+    let written = write_draft(&draft, &text(keys)).and_then(|_| {
         // A link never replaces what is there, which a rename would.
         fs::hard_link(&draft, path)
     });
     let removed = fs::remove_file(&draft);
-    match written {
-        Ok(()) => {}
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(e) => return Err(e.into()),
-    }
+    written?;
     removed?;
-    sync_folder_of(path)?;
-    read(path)?.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound).into())
+    sync_folder_of(path)
 }
 
 /// Puts a file with these keys in the place of the one that is there, and lets it belong to whom that one belongs: who
@@ -148,7 +152,7 @@ fn write_draft(draft: &Path, text: &str) -> io::Result<File> {
 }
 
 /// Makes a new name durable.
-fn sync_folder_of(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder_of(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder)?.sync_all()
 }

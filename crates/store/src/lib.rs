@@ -9,6 +9,7 @@
 //! Writes of a process go one at a time over one connection, each in a transaction in which what was read stays true;
 //! reads have connections of their own and never wait for a writer.
 mod again;
+mod backup;
 mod certificates;
 mod clients;
 mod dialect;
@@ -34,6 +35,7 @@ use std::sync::Arc;
 use certkeep_core::time::{Clock, SystemClock};
 use sqlx::{Any, AnyPool, Transaction};
 
+pub use backup::{BackupError, backup, restore};
 pub use open::{InvalidServerUrl, Location, OpenError, Options, ServerUrl, Whereabouts};
 pub use rotate::{RotateError, Rotation, rotate_keys};
 

@@ -11,6 +11,7 @@ use sqlx::migrate::MigrateError;
 
 pub use error::{OpenError, Whereabouts};
 pub use folder::Options;
+pub(crate) use folder::{DATABASE, make_folder, open_private};
 pub use location::Location;
 pub use server::{InvalidServerUrl, ServerUrl};
 

@@ -42,8 +42,8 @@ pub enum RotateError {
     /// The store failed, or holds what does not open. What was done stays; the next rotation goes on from there.
     #[error("the rotation was broken off and goes on when it is begun again")]
     Store(#[from] StoreError),
-    /// Another process rotates them.
-    #[error("the keys are being rotated already")]
+    /// Another process rotates them, or reads them for a backup.
+    #[error("the keys are being rotated, or a backup is being made: do it again later")]
     UnderWay,
 }
 
@@ -195,7 +195,7 @@ pub(crate) fn sealing_first(keys: Vec<SealingKey>, retired: &[KeyId]) -> Vec<Sea
     keys
 }
 
-fn lock(folder: &Path) -> Result<File, RotateError> {
+pub(crate) fn lock(folder: &Path) -> Result<File, RotateError> {
     let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(folder.join(LOCK));
     let failed = |source| OpenError::Folder { folder: folder.to_owned(), source };
     let file = file.map_err(failed)?;
@@ -206,7 +206,7 @@ fn lock(folder: &Path) -> Result<File, RotateError> {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<SealingKey>, RotateError> {
+pub(crate) fn read(path: &Path) -> Result<Vec<SealingKey>, RotateError> {
     let keys = key_file::read(path).map_err(|e| match e {
         KeyFileError::Io(source) => failed_at(path)(source),
         KeyFileError::Line(line) => OpenError::KeyFileDamaged { path: path.to_owned(), line }.into(),

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use certkeep_core::failure::{Code, Failure};
 use certkeep_core::ports::StoreError;
 use certkeep_engine::access::AccessError;
-use certkeep_store::{OpenError, RotateError};
+use certkeep_store::{BackupError, OpenError, RotateError};
 
 use crate::config::ConfigError;
 use crate::demo::DemoError;
@@ -17,6 +17,9 @@ use crate::serve::ServeError;
 /// Why a command did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
+    /// There is no backup, or nothing was restored.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -44,6 +47,9 @@ pub enum CommandError {
     /// There is no such failure.
     #[error("no failure has the number or name {0:?}: `certkeep explain` lists them all")]
     NoFailure(String),
+    /// A file holds no passphrase.
+    #[error("the first line of {} is empty: the passphrase belongs there", .0.display())]
+    NoPassphrase(PathBuf),
     /// There is no such DNS provider.
     #[error("there is no DNS provider {0:?}: `certkeep dns providers` lists them all")]
     NoProvider(String),
@@ -113,6 +119,7 @@ impl CommandError {
             CommandError::Config(_)
             | CommandError::Filter(_)
             | CommandError::Nameless
+            | CommandError::NoPassphrase(_)
             | CommandError::Page(_)
             | CommandError::Unreadable { .. } => ExitCode::from(2),
             CommandError::Dns(failure) if failure.code == Code::ProviderParameter => ExitCode::from(2),
@@ -121,7 +128,8 @@ impl CommandError {
             | CommandError::NoFailure(_)
             | CommandError::NoProvider(_) => ExitCode::from(3),
             CommandError::Told(error) => error.exit_code(),
-            CommandError::Demo(_)
+            CommandError::Backup(_)
+            | CommandError::Demo(_)
             | CommandError::Dns(_)
             | CommandError::NameTaken(_)
             | CommandError::Open(_)

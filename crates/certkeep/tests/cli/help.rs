@@ -27,6 +27,8 @@ fn help_says_what_is_committed() {
         &["dns", "show"],
         &["dns", "lint"],
         &["explain"],
+        &["backup"],
+        &["restore"],
         &["keys"],
         &["keys", "rotate"],
         &["demo"],

@@ -15,7 +15,7 @@ fn application(sandbox: &Sandbox, name: &str) -> Value {
 }
 
 /// Applies for a name and waits for the certificate; answers the entry's id.
-async fn issued(serving: &Serving, sandbox: &Sandbox, token: &str, name: &str) -> Value {
+pub(crate) async fn issued(serving: &Serving, sandbox: &Sandbox, token: &str, name: &str) -> Value {
     let created = serving.post(&format!("certificate/create?access_token={token}"), &application(sandbox, name)).await;
     assert_eq!(created["errcode"], 0, "{created}");
     let file = format!("{name}.pem");
@@ -26,13 +26,13 @@ async fn issued(serving: &Serving, sandbox: &Sandbox, token: &str, name: &str) -
     row["id"].clone()
 }
 
-async fn shown(serving: &Serving, token: &str, id: &Value) -> Value {
+pub(crate) async fn shown(serving: &Serving, token: &str, id: &Value) -> Value {
     let shown = serving.get(&format!("certificate/get?id={id}&access_token={token}")).await;
     assert_eq!(shown["errcode"], 0, "{shown}");
     shown
 }
 
-async fn token(serving: &Serving, client: &(String, String)) -> String {
+pub(crate) async fn token(serving: &Serving, client: &(String, String)) -> String {
     let answer = serving.login(client).await;
     answer["access_token"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
 }

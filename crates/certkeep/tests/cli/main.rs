@@ -6,6 +6,7 @@
     clippy::unwrap_used,
     reason = "this crate is test code: what goes wrong here fails the test at once"
 )]
+mod backup;
 mod client;
 mod config;
 mod demo;

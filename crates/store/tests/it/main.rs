@@ -7,6 +7,7 @@
     clippy::unwrap_used,
     reason = "what goes wrong here fails the test at once"
 )]
+mod backups;
 mod contract;
 mod fixtures;
 mod postgres;
