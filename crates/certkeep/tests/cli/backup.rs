@@ -1,11 +1,13 @@
 //! The rehearsal: a service is backed up while it runs, restored elsewhere, and goes on there.
 use std::path::Path;
+use std::time::Duration;
 
 use certkeep_sandbox::{Options, Sandbox};
+use certkeep_testkit::wait::eventually;
 
 use crate::discretion::beside;
 use crate::keys::{issued, shown, token};
-use crate::process::{Data, Ended, Serving};
+use crate::process::{Data, Ended, PATIENCE, Serving};
 
 /// A command with a backup and a passphrase.
 fn with_backup(data: &Data, command: &str, file: &Path, passphrase: &str) -> Ended {
@@ -50,5 +52,28 @@ async fn a_restored_service_goes_on() {
     crate::keys::token(&serving, &client).await;
     let (status, _, log) = serving.stop();
     assert_eq!(status.code(), Some(0), "{log}");
+    sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn renewals_go_on_after_a_restore() {
+    // Renewed some ten seconds after it was issued.
+    let sandbox = Sandbox::start(Options { validity: Duration::from_secs(15), ..Options::default() }).await.unwrap();
+    let data = beside(&sandbox);
+    let client = data.client("pbx", &[]);
+    let serving = Serving::start(&data);
+    let token = token(&serving, &client).await;
+    let id = issued(&serving, &sandbox, &token, "short.example.com").await;
+    let file = data.folder().with_file_name("backup");
+    assert_eq!(with_backup(&data, "backup", &file, "correct horse").code, 0);
+    // Nobody renews for it from here on.
+    drop(serving);
+
+    let elsewhere = beside(&sandbox);
+    assert_eq!(with_backup(&elsewhere, "restore", &file, "correct horse").code, 0);
+    let serving = Serving::start(&elsewhere);
+    let first = shown(&serving, &token, &id).await["certificate"]["expiration"].clone();
+    let renewed = || async { (shown(&serving, &token, &id).await["certificate"]["expiration"] != first).then_some(()) };
+    eventually(PATIENCE, "a renewal", renewed).await;
     sandbox.stop().await;
 }
