@@ -2,11 +2,13 @@
 //!
 //! Short commands run on one thread and read no more than they need. Start reading at [`main`].
 mod acme;
+mod backup;
 mod check;
 pub(crate) mod client;
 mod dns;
 mod ending;
 mod explain;
+mod keys;
 mod revoke;
 mod store;
 mod trace;
@@ -91,6 +93,13 @@ enum Command {
     Revoke(revoke::Arguments),
     /// Say what an apply_tip_code means
     Explain(explain::Arguments),
+    /// Write everything in the data folder into one file, sealed under a passphrase, while the service runs
+    Backup(backup::Arguments),
+    /// Put a backup into a data folder that holds no data
+    Restore(backup::Arguments),
+    /// Change the keys under which secrets are sealed
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Show what each step of a certificate's application saw
     Trace(trace::Arguments),
     /// Bring all that is stored from a data folder to PostgreSQL, or back
@@ -121,6 +130,14 @@ fn run(place: &Place, command: Command) -> Result<(), CommandError> {
             logging::start(quiet)?;
             client::run(place, command)
         }
+        Command::Backup(arguments) => {
+            logging::start(quiet)?;
+            backup::run_backup(place, &arguments)
+        }
+        Command::Restore(arguments) => {
+            logging::start(quiet)?;
+            backup::run_restore(place, &arguments)
+        }
         Command::Config(command) => check::run(place, command),
         Command::Demo(options) => {
             logging::start(quiet)?;
@@ -135,6 +152,10 @@ fn run(place: &Place, command: Command) -> Result<(), CommandError> {
             revoke::run(place, &arguments)
         }
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Keys(command) => {
+            logging::start(quiet)?;
+            keys::run(place, &command)
+        }
         Command::Trace(arguments) => {
             logging::start(quiet)?;
             trace::run(place, &arguments)

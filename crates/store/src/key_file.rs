@@ -2,7 +2,7 @@
 //! of them open. Empty lines and lines that start with `#` are skipped.
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
@@ -63,33 +63,79 @@ fn parse_line(line: &str) -> Option<SealingKey> {
     Some(SealingKey { id, secret })
 }
 
+/// A key that nobody has had before.
+pub(crate) fn draw() -> io::Result<SealingKey> {
+    let mut id = [0; 4];
+    let mut secret = Zeroizing::new([0; 32]);
+    for octets in [id.as_mut_slice(), secret.as_mut_slice()] {
+        aws_lc_rs::rand::fill(octets).map_err(|_| io::Error::other("the machine gives no randomness"))?;
+    }
+    Ok(SealingKey { id: KeyId(u32::from_be_bytes(id)), secret })
+}
+
+/// What stands in a file with these keys.
+pub(crate) fn text(keys: &[SealingKey]) -> Zeroizing<String> {
+    let remark = "# certkeep's sealing keys: without this file the secrets in the data folder are lost. Keep a copy elsewhere.\n";
+    // Reserved in full: growing would leave a copy of the keys behind.
+    let mut text = Zeroizing::new(String::with_capacity(remark.len() + keys.len() * 64));
+    text.push_str(remark);
+    for key in keys {
+        let secret = Zeroizing::new(STANDARD.encode(key.secret.as_slice()));
+        for part in [key.id.to_string().as_str(), ":", secret.as_str(), "\n"] {
+            text.push_str(part);
+        }
+    }
+    text
+}
+
 /// Makes a file with one new key, readable by its owner only. A file that appears meanwhile is left alone and read.
 pub(crate) fn make(path: &Path) -> Result<Vec<SealingKey>, KeyFileError> {
-    let mut octets = Zeroizing::new([0u8; 36]);
-    aws_lc_rs::rand::fill(octets.as_mut_slice()).map_err(|_| io::Error::other("the machine gives no randomness"))?;
-    let (id, secret) = octets.split_at(4);
-    let id: String = id.iter().map(|octet| format!("{octet:02x}")).collect();
-    let secret = Zeroizing::new(STANDARD.encode(secret));
-    let text = Zeroizing::new(format!(
-        "# certkeep's sealing keys: without this file the secrets in the data folder are lost. Keep a copy elsewhere.\n\
-         {id}:{}\n",
-        secret.as_str()
-    ));
+    match make_with(path, &[draw()?]) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e.into()),
+        _ => {}
+    }
+    read(path)?.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound).into())
+}
 
+/// Makes a file with these keys, readable by its owner only, where there is none.
+pub(crate) fn make_with(path: &Path, keys: &[SealingKey]) -> io::Result<()> {
+    let id = keys.first().map(|key| key.id.to_string()).unwrap_or_default();
     let draft = draft_beside(path, &id);
-    let written = write_draft(&draft, &text).and_then(|()| {
+    let written = write_draft(&draft, &text(keys)).and_then(|_| {
         // A link never replaces what is there, which a rename would.
         fs::hard_link(&draft, path)
     });
     let removed = fs::remove_file(&draft);
-    match written {
-        Ok(()) => {}
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(e) => return Err(e.into()),
-    }
+    written?;
     removed?;
-    sync_folder_of(path)?;
-    read(path)?.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound).into())
+    sync_folder_of(path)
+}
+
+/// Puts a file with these keys in the place of the one that is there, and lets it belong to whom that one belongs: who
+/// rotates keys need not be who serves. One at a time may do it.
+pub(crate) fn replace(path: &Path, keys: &[SealingKey]) -> io::Result<()> {
+    // Where a link leads to: the link itself stays.
+    let path = fs::canonicalize(path)?;
+    let owner = fs::metadata(&path)?;
+    let draft = draft_beside(&path, "rotated");
+    match fs::remove_file(&draft) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        // One that was broken off.
+        _ => {}
+    }
+    let written = write_draft(&draft, &text(keys)).and_then(|file| {
+        let made = file.metadata()?;
+        if (made.uid(), made.gid()) != (owner.uid(), owner.gid()) {
+            fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
+        }
+        fs::rename(&draft, &path)
+    });
+    if written.is_err() {
+        // The first error tells more than a second one.
+        let _ = fs::remove_file(&draft);
+    }
+    written?;
+    sync_folder_of(&path)
 }
 
 fn draft_beside(path: &Path, id: &str) -> PathBuf {
@@ -98,14 +144,15 @@ fn draft_beside(path: &Path, id: &str) -> PathBuf {
     path.with_file_name(name)
 }
 
-fn write_draft(draft: &Path, text: &str) -> io::Result<()> {
+fn write_draft(draft: &Path, text: &str) -> io::Result<File> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(draft)?;
     file.write_all(text.as_bytes())?;
-    file.sync_all()
+    file.sync_all()?;
+    Ok(file)
 }
 
 /// Makes a new name durable.
-fn sync_folder_of(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder_of(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder)?.sync_all()
 }
@@ -136,6 +183,24 @@ mod tests {
         assert_eq!((made[0].id, &*made[0].secret), (read[0].id, &*read[0].secret));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "the draft is gone");
+    }
+
+    #[test]
+    fn a_replaced_file_stays_private_and_where_its_link_leads() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join("real.key"), folder.path().join("sealing.key"));
+        let old = make(&path).unwrap().remove(0);
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        fs::write(folder.path().join("real.key.rotated.new"), "broken off").unwrap();
+        let (new, id) = (draw().unwrap(), old.id);
+        let keys = [new, old];
+        replace(&link, &keys).unwrap();
+        let read = read(&path).unwrap().unwrap();
+        assert_eq!(read.iter().map(|key| key.id).collect::<Vec<_>>(), [keys[0].id, id]);
+        assert!(read.iter().zip(&keys).all(|(read, written)| *read.secret == *written.secret));
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "no draft is left");
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! Writes of a process go one at a time over one connection, each in a transaction in which what was read stays true;
 //! reads have connections of their own and never wait for a writer.
 mod again;
+mod backup;
 mod certificates;
 mod clients;
 mod copy;
@@ -22,6 +23,7 @@ mod others;
 #[cfg(test)]
 mod plans;
 mod renewals;
+mod rotate;
 mod rows;
 mod seal;
 mod settings;
@@ -34,8 +36,10 @@ use std::sync::Arc;
 use certkeep_core::time::{Clock, SystemClock};
 use sqlx::{Any, AnyPool, Transaction};
 
+pub use backup::{BackupError, backup, restore};
 pub use copy::{CopiedTable, CopyError, copy};
 pub use open::{InvalidServerUrl, Location, OpenError, Options, ServerUrl, Whereabouts};
+pub use rotate::{RotateError, Rotation, rotate_keys};
 
 use dialect::Dialect;
 use others::Others;
@@ -82,9 +86,12 @@ impl SqlStore {
         }
     }
 
-    /// A transaction in which what it reads stays true until it ends.
+    /// A transaction in which what it reads stays true until it ends. Whatever is sealed, is sealed within one: until it ends
+    /// nobody retires the key.
     async fn write(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
-        self.0.writer.begin_with(self.0.dialect.begin()).await
+        let mut tx = self.0.writer.begin_with(self.0.dialect.begin()).await?;
+        rotate::heed_retired_keys(&mut tx, self.sealer()).await?;
+        Ok(tx)
     }
 
     /// A transaction that reads, all its statements from the same state.

@@ -12,6 +12,7 @@ use sqlx::migrate::MigrateError;
 
 pub use error::{OpenError, Whereabouts};
 pub use folder::Options;
+pub(crate) use folder::{DATABASE, make_folder, open_private};
 pub use location::Location;
 pub use server::{InvalidServerUrl, ServerUrl};
 
@@ -19,6 +20,7 @@ use crate::again::commit;
 use crate::dialect::Dialect;
 use crate::key_file::{self, KeyFileError};
 use crate::others::Others;
+use crate::rotate;
 use crate::seal::{KeyId, Place, Sealer, SealingKey};
 use crate::{Inner, SqlStore};
 
@@ -64,7 +66,7 @@ impl Connected {
 
     /// Makes sure that the key file has every key of another store; makes none.
     pub(crate) fn can_open(&self, used: &[(i64, Vec<u8>)]) -> Result<(), OpenError> {
-        sealer_for(&self.opening, used, false).map(|_| ())
+        sealer_for(&self.opening, used, false, &[]).map(|_| ())
     }
 }
 
@@ -98,8 +100,12 @@ async fn recognise(opening: &Opening, writer: &AnyPool) -> Result<Sealer, OpenEr
     }
     let used: Vec<(i64, Vec<u8>)> =
         sqlx::query_as("SELECT id, sealed_check FROM sealing_keys ORDER BY id").fetch_all(&mut *tx).await.map_err(failed)?;
-    let sealer = sealer_for(opening, &used, used.is_empty())?;
+    let retired = rotate::retired(&mut tx).await.map_err(failed)?;
+    let sealer = sealer_for(opening, &used, used.is_empty() && retired.is_empty(), &retired)?;
     let KeyId(active) = sealer.active();
+    if retired.contains(&sealer.active()) {
+        return Err(wrong(opening));
+    }
     let active = i64::from(active);
     if !used.iter().any(|(id, _)| *id == active) {
         let sealed = sealer.seal(check_place(&active.to_string()), CHECK).map_err(|_| wrong(opening))?;
@@ -115,8 +121,9 @@ async fn recognise(opening: &Opening, writer: &AnyPool) -> Result<Sealer, OpenEr
 }
 
 /// What seals with the keys of the file, which have to be those that were used.
-fn sealer_for(opening: &Opening, used: &[(i64, Vec<u8>)], may_make: bool) -> Result<Sealer, OpenError> {
-    let sealer = Sealer::new(&keys(opening, may_make)?).ok_or_else(|| wrong(opening))?;
+fn sealer_for(opening: &Opening, used: &[(i64, Vec<u8>)], may_make: bool, retired: &[KeyId]) -> Result<Sealer, OpenError> {
+    let keys = rotate::sealing_first(keys(opening, may_make)?, retired);
+    let sealer = Sealer::of_file(&keys, &opening.key_file).ok_or_else(|| wrong(opening))?;
     for (id, sealed) in used {
         let row = id.to_string();
         if !sealer.open(check_place(&row), sealed).is_ok_and(|plain| plain.as_slice() == CHECK) {

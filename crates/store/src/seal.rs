@@ -4,8 +4,13 @@
 //! place (table, row, column), each part after its length, so that a value which was moved to another place does not
 //! open. Two values under one key collide in their nonces with a chance of 2⁻³² after 2³² of them (NIST SP 800-38D
 //! §8.3), which no inventory reaches.
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use zeroize::Zeroizing;
+
+use crate::key_file;
 
 /// The first octet of what [`Sealer::seal`] makes.
 const FORMAT: u8 = 1;
@@ -37,6 +42,12 @@ impl Place<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct KeyId(pub(crate) u32);
 
+impl std::fmt::Display for KeyId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:08x}", self.0)
+    }
+}
+
 /// A sealing key.
 pub(crate) struct SealingKey {
     pub(crate) id: KeyId,
@@ -53,38 +64,89 @@ pub(crate) enum SealError {
     #[error("a sealed value does not open: it was changed, moved, or sealed with another key")]
     Refused,
     /// The key is not in the key file.
-    #[error("the sealing key {:08x} is not in the key file", .0.0)]
+    #[error("the sealing key {0} is not in the key file")]
     UnknownKey(KeyId),
     /// The machine gives no random octets.
     #[error("the machine gives no randomness")]
     Unsealable,
 }
 
-/// Seals under the first key and opens under all of them.
+type Keys = Vec<(KeyId, Arc<RandomizedNonceKey>)>;
+
+/// Seals under the first key and opens under all of them. A key that it does not know it looks for in the key file: keys
+/// are rotated while services run.
 pub(crate) struct Sealer {
-    active: (KeyId, RandomizedNonceKey),
-    older: Vec<(KeyId, RandomizedNonceKey)>,
+    keys: RwLock<Arc<Keys>>,
+    file: Option<PathBuf>,
 }
 
 impl Sealer {
     /// `None` without any key.
     pub(crate) fn new(keys: &[SealingKey]) -> Option<Sealer> {
-        let mut ready = keys.iter().filter_map(|key| {
-            let cipher = RandomizedNonceKey::new(&AES_256_GCM, key.secret.as_slice()).ok()?;
-            Some((key.id, cipher))
-        });
-        let active = ready.next()?;
-        Some(Sealer { active, older: ready.collect() })
+        let keys = ready(keys);
+        (!keys.is_empty()).then(|| Sealer { keys: RwLock::new(Arc::new(keys)), file: None })
+    }
+
+    /// The same, with the file where the keys are from.
+    pub(crate) fn of_file(keys: &[SealingKey], file: &Path) -> Option<Sealer> {
+        Some(Sealer { file: Some(file.to_owned()), ..Sealer::new(keys)? })
     }
 
     /// The key that seals.
     pub(crate) fn active(&self) -> KeyId {
-        self.active.0
+        self.keys().first().map_or(KeyId(0), |(id, _)| *id)
+    }
+
+    /// Whether a value is sealed under the key that seals.
+    pub(crate) fn is_active(&self, sealed: &[u8]) -> bool {
+        sealed.first() == Some(&FORMAT) && sealed.get(1..=ID_LEN) == Some(&self.active().0.to_be_bytes())
+    }
+
+    /// The file where the keys are from.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// Takes over keys, the first of which seals from now on. Those that it knows still open.
+    pub(crate) fn take_over(&self, keys: &[SealingKey]) {
+        let mut new = ready(keys);
+        self.change(|old| {
+            new.extend(old.iter().filter(|(id, _)| keys.iter().all(|key| key.id != *id)).cloned());
+            new
+        });
+    }
+
+    fn keys(&self) -> Arc<Keys> {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn change(&self, change: impl FnOnce(&Keys) -> Keys) {
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        *keys = Arc::new(change(&keys));
+    }
+
+    fn cipher(&self, id: KeyId) -> Option<Arc<RandomizedNonceKey>> {
+        self.keys().iter().find(|(known, _)| *known == id).map(|(_, cipher)| Arc::clone(cipher))
+    }
+
+    /// Looks for a key in the file; what seals stays the same.
+    fn look_up(&self, id: KeyId) -> Option<Arc<RandomizedNonceKey>> {
+        let keys = key_file::read(self.file.as_deref()?).ok()??;
+        let found = ready(keys.get(keys.iter().position(|key| key.id == id)?..)?).into_iter().next()?;
+        self.change(|old| {
+            let mut keys = old.clone();
+            if keys.iter().all(|(known, _)| *known != id) {
+                keys.push(found.clone());
+            }
+            keys
+        });
+        Some(found.1)
     }
 
     /// Seals a value for a place.
     pub(crate) fn seal(&self, place: Place<'_>, plain: &[u8]) -> Result<Vec<u8>, SealError> {
-        let (id, cipher) = &self.active;
+        let keys = self.keys();
+        let (id, cipher) = keys.first().ok_or(SealError::Unsealable)?;
         // Reserved in full: growing would leave a copy of the plain text behind.
         let mut text = Zeroizing::new(Vec::with_capacity(plain.len() + TAG_LEN));
         text.extend_from_slice(plain);
@@ -107,8 +169,7 @@ impl Sealer {
             return Err(SealError::Format);
         }
         let id = KeyId(u32::from_be_bytes(*id));
-        let (_, cipher) =
-            std::iter::once(&self.active).chain(&self.older).find(|(known, _)| *known == id).ok_or(SealError::UnknownKey(id))?;
+        let cipher = self.cipher(id).or_else(|| self.look_up(id)).ok_or(SealError::UnknownKey(id))?;
         let mut plain = Zeroizing::new(text.to_vec());
         let length = cipher
             .open_in_place(Nonce::from(nonce), Aad::from(place.associated_data()), &mut plain)
@@ -121,8 +182,13 @@ impl Sealer {
 
 impl std::fmt::Debug for Sealer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Sealer({} keys)", 1 + self.older.len())
+        write!(f, "Sealer({} keys)", self.keys().len())
     }
+}
+
+fn ready(keys: &[SealingKey]) -> Keys {
+    let cipher = |key: &SealingKey| RandomizedNonceKey::new(&AES_256_GCM, key.secret.as_slice()).ok();
+    keys.iter().filter_map(|key| Some((key.id, Arc::new(cipher(key)?)))).collect()
 }
 
 #[cfg(test)]

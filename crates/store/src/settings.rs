@@ -31,8 +31,8 @@ pub(crate) async fn set_first(store: &SqlStore, key: &str, value: &SecretString)
 
 async fn put(store: &SqlStore, key: &str, value: &SecretString, statement: &'static str) -> Result<(), StoreError> {
     let doing = unavailable("write a setting");
-    let sealed = store.sealer().seal_value(place(key), value.expose_secret().as_bytes())?;
     let mut tx = store.write().await.map_err(&doing)?;
+    let sealed = store.sealer().seal_value(place(key), value.expose_secret().as_bytes())?;
     sqlx::query(statement).bind(key).bind(sealed).execute(&mut *tx).await.map_err(&doing)?;
     store.grow_shared_epoch(&mut tx, Changed::Certificates).await.map_err(&doing)?;
     commit(tx).await.map_err(&doing)

@@ -49,12 +49,12 @@ async fn sweep(store: &SqlStore, before: Timestamp) -> Result<u64, StoreError> {
 async fn keep(store: &SqlStore, upload: &Upload, max: u32) -> Result<bool, StoreError> {
     let doing = unavailable("keep an upload");
     let row = row(upload.kind, &upload.name);
+    let mut tx = store.write().await.map_err(&doing)?;
     let sealed_content = store.sealer().seal_value(content(&row), upload.content.expose_secret())?;
     let sealed_password = match &upload.password {
         Some(text) => Some(store.sealer().seal_value(password(&row), text.expose_secret().as_bytes())?),
         None => None,
     };
-    let mut tx = store.write().await.map_err(&doing)?;
     let others: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM uploads WHERE NOT (kind = $1 AND name = $2)")
         .bind(upload.kind.as_str())
         .bind(&upload.name)

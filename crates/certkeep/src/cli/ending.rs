@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use certkeep_core::failure::{Code, Failure};
 use certkeep_core::ports::StoreError;
 use certkeep_engine::access::AccessError;
-use certkeep_store::{CopyError, OpenError};
+use certkeep_store::{BackupError, CopyError, OpenError, RotateError};
 
 use crate::config::ConfigError;
 use crate::demo::DemoError;
@@ -17,6 +17,9 @@ use crate::serve::ServeError;
 /// Why a command did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
+    /// There is no backup, or nothing was restored.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// The CA, or the way to it, failed.
     #[error("{0}\n{next}", next = .0.code.entry().next)]
     Ca(Box<Failure>),
@@ -53,6 +56,9 @@ pub enum CommandError {
     /// There is no such failure.
     #[error("no failure has the number or name {0:?}: `certkeep explain` lists them all")]
     NoFailure(String),
+    /// A file holds no passphrase.
+    #[error("the first line of {} is empty: the passphrase belongs there", .0.display())]
+    NoPassphrase(PathBuf),
     /// There is no such DNS provider.
     #[error("there is no DNS provider {0:?}: `certkeep dns providers` lists them all")]
     NoProvider(String),
@@ -65,6 +71,9 @@ pub enum CommandError {
     /// A page is wrong.
     #[error("the page {} is wrong", .0.display())]
     Page(PathBuf),
+    /// The sealing keys were not rotated.
+    #[error(transparent)]
+    Rotate(#[from] RotateError),
     /// The system failed.
     #[error("the command cannot be started")]
     Runtime(#[source] io::Error),
@@ -128,6 +137,7 @@ impl CommandError {
             CommandError::Config(_)
             | CommandError::Filter(_)
             | CommandError::Nameless
+            | CommandError::NoPassphrase(_)
             | CommandError::Page(_)
             | CommandError::Unreadable { .. } => ExitCode::from(2),
             CommandError::Dns(failure) if failure.code == Code::ProviderParameter => ExitCode::from(2),
@@ -137,13 +147,15 @@ impl CommandError {
             | CommandError::NoFailure(_)
             | CommandError::NoProvider(_) => ExitCode::from(3),
             CommandError::Told(error) => error.exit_code(),
-            CommandError::Ca(_)
+            CommandError::Backup(_)
+            | CommandError::Ca(_)
             | CommandError::Copy(_)
             | CommandError::Demo(_)
             | CommandError::Dns(_)
             | CommandError::NameTaken(_)
             | CommandError::Open(_)
             | CommandError::Output(_)
+            | CommandError::Rotate(_)
             | CommandError::Runtime(_)
             | CommandError::Secret(_)
             | CommandError::Serve(_)

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::process::{Data, PATIENCE, Serving};
 
 /// A data folder whose configuration knows nothing but the sandbox.
-fn beside(sandbox: &Sandbox) -> Data {
+pub(crate) fn beside(sandbox: &Sandbox) -> Data {
     let data = Data::new();
     let (directory, dns) = (sandbox.directory_url(), sandbox.dns_addr());
     let config = data.configure(&format!(
@@ -16,7 +16,7 @@ fn beside(sandbox: &Sandbox) -> Data {
     data
 }
 
-async fn status_of(serving: &Serving, token: &str, name: &str) -> Option<String> {
+pub(crate) async fn status_of(serving: &Serving, token: &str, name: &str) -> Option<String> {
     let list = serving.get(&format!("certificate/list?access_token={token}")).await;
     let rows = list["certificate_list"].as_array().expect("a list").clone();
     let row = rows.into_iter().find(|row| row["name"] == name)?;

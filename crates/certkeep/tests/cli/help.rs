@@ -35,6 +35,10 @@ fn help_says_what_is_committed() {
         &["explain"],
         &["store"],
         &["store", "copy"],
+        &["backup"],
+        &["restore"],
+        &["keys"],
+        &["keys", "rotate"],
         &["demo"],
     ];
     let mut text = String::new();

@@ -7,12 +7,14 @@
     reason = "this crate is test code: what goes wrong here fails the test at once"
 )]
 mod acme;
+mod backup;
 mod client;
 mod config;
 mod demo;
 mod discretion;
 mod dns;
 mod help;
+mod keys;
 mod nodes;
 mod process;
 mod serve;

@@ -8,6 +8,12 @@ CREATE TABLE sealing_keys (
     sealed_check BYTEA NOT NULL
 );
 
+-- Which keys may seal nothing any more. One that is among those above too is being replaced: what it sealed is sealed
+-- anew.
+CREATE TABLE retired_keys (
+    id BIGINT PRIMARY KEY
+);
+
 -- The last number given in each table. Numbers are taken before a row is written, because sealing binds to them, and
 -- never given twice.
 CREATE TABLE numbers (

@@ -4,6 +4,7 @@ use certkeep_core::ports::StoreError;
 use secrecy::ExposeSecret;
 
 use crate::SqlStore;
+use crate::again::commit;
 use crate::error::unavailable;
 use crate::seal::Place;
 
@@ -25,6 +26,8 @@ pub(super) async fn of(store: &SqlStore, directory: &str) -> Result<Option<AcmeA
 
 /// Keeps an account where there is none.
 pub(super) async fn first(store: &SqlStore, account: &AcmeAccount) -> Result<(), StoreError> {
+    let doing = unavailable("keep an account");
+    let mut tx = store.write().await.map_err(&doing)?;
     let sealed = store.sealer().seal_value(credentials(&account.directory), account.credentials.expose_secret().as_bytes())?;
     sqlx::query(
         "INSERT INTO acme_accounts (directory, sealed_credentials, registered) VALUES ($1, $2, $3)
@@ -33,13 +36,15 @@ pub(super) async fn first(store: &SqlStore, account: &AcmeAccount) -> Result<(),
     .bind(&account.directory)
     .bind(sealed)
     .bind(i64::from(account.registered))
-    .execute(store.writer())
+    .execute(&mut *tx)
     .await
-    .map_err(unavailable("keep an account"))?;
-    Ok(())
+    .map_err(&doing)?;
+    commit(tx).await.map_err(&doing)
 }
 
 pub(super) async fn keep(store: &SqlStore, account: &AcmeAccount) -> Result<(), StoreError> {
+    let doing = unavailable("keep an account");
+    let mut tx = store.write().await.map_err(&doing)?;
     let sealed = store.sealer().seal_value(credentials(&account.directory), account.credentials.expose_secret().as_bytes())?;
     sqlx::query(
         "INSERT INTO acme_accounts (directory, sealed_credentials, registered) VALUES ($1, $2, $3)
@@ -49,8 +54,8 @@ pub(super) async fn keep(store: &SqlStore, account: &AcmeAccount) -> Result<(), 
     .bind(&account.directory)
     .bind(sealed)
     .bind(i64::from(account.registered))
-    .execute(store.writer())
+    .execute(&mut *tx)
     .await
-    .map_err(unavailable("keep an account"))?;
-    Ok(())
+    .map_err(&doing)?;
+    commit(tx).await.map_err(&doing)
 }

@@ -257,6 +257,8 @@ async fn abandon(store: &SqlStore, id: i64, fence: i64, failure: &Failure) -> Re
 
 pub(super) async fn save(store: &SqlStore, issuance: &Issuance, fence: Fence, until: Timestamp) -> Result<(), StoreError> {
     let IssuanceId(id) = issuance.id;
+    let doing = unavailable("save an issuance");
+    let mut tx = store.write().await.map_err(&doing)?;
     let sealed_key = match &issuance.key {
         Some(private) => Some(store.sealer().seal_value(key(&id.to_string()), private.expose_pkcs8())?),
         None => None,
@@ -280,9 +282,10 @@ pub(super) async fn save(store: &SqlStore, issuance: &Issuance, fence: Fence, un
     .bind(until.as_microsecond())
     .bind(to_json(TABLE, id, &issuance.tried)?)
     .bind(to_json(TABLE, id, &issuance.trace)?)
-    .execute(store.writer())
+    .execute(&mut *tx)
     .await
-    .map_err(unavailable("save an issuance"))?;
+    .map_err(&doing)?;
+    commit(tx).await.map_err(&doing)?;
     held(done.rows_affected(), issuance.id)
 }
 

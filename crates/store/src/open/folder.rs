@@ -16,7 +16,7 @@ use crate::dialect::Dialect;
 use crate::issuances::leases;
 
 /// The database's file in the data folder.
-const DATABASE: &str = "certkeep.db";
+pub(crate) const DATABASE: &str = "certkeep.db";
 /// Locked for as long as a server runs.
 const SERVER_LOCK: &str = "certkeep.lock";
 /// Locked while somebody opens the folder, so that its key and its schema are made once.
@@ -44,7 +44,7 @@ pub struct Options {
 }
 
 impl Options {
-    pub(super) fn key_file(&self) -> PathBuf {
+    pub(crate) fn key_file(&self) -> PathBuf {
         self.key_file.clone().unwrap_or_else(|| self.folder.join(KEY_FILE))
     }
 }
@@ -146,7 +146,7 @@ fn lasting(connections: u32, pragmas: &'static str) -> AnyPoolOptions {
         .after_connect(move |connection, _| Box::pin(async move { connection.execute(pragmas).await.map(|_| ()) }))
 }
 
-pub(super) fn make_folder(folder: &Path) -> Result<(), OpenError> {
+pub(crate) fn make_folder(folder: &Path) -> Result<(), OpenError> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(folder_error(folder))
 }
 
@@ -155,7 +155,7 @@ fn lock_file(folder: &Path, name: &str) -> Result<File, OpenError> {
 }
 
 /// Opens a file for writing; a new one is its owner's alone.
-fn open_private(path: &Path) -> io::Result<File> {
+pub(crate) fn open_private(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 

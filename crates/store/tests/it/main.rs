@@ -7,10 +7,12 @@
     clippy::unwrap_used,
     reason = "what goes wrong here fails the test at once"
 )]
+mod backups;
 mod contract;
 mod copies;
 mod fixtures;
 mod postgres;
+mod rotation;
 mod sqlite;
 
 contract::contract!(on_postgres, crate::postgres::opened);
