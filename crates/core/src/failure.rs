@@ -147,7 +147,7 @@ catalogue! {
         "Nothing: certkeep tries again when the CA allows it.";
     CaLimitAhead = 502 "ca_limit_ahead" Ca Later NextCa
         "The CA would surely refuse: by what certkeep has counted, its limit is used up."
-        "Nothing: certkeep tries again at the instant named in the evidence; whoever knows better may override it once.";
+        "Nothing: certkeep tries again at the instant named in the evidence.";
     OrderInvalid = 601 "order_invalid" Ca Later NextCa
         "The CA gave the order up."
         "Nothing: certkeep places a new order later.";

@@ -1,7 +1,7 @@
 //! In which order due work is begun, and how much of it at once.
 //!
-//! Two numbers are kept with each entry that has an application: its [`Urgency`] and the instant at which it is due.
-//! They can be indexed together, and a store picks what to begin by them alone:
+//! Rules for a store that keeps two numbers with each entry that has an application: its [`Urgency`] and the instant at
+//! which it is due. They can be indexed together, and are all that it needs to pick what to begin:
 //!
 //! 1. What has become urgent with time is marked: `urgency = 1` where it is 3 and [`urgent_at`] has passed, `urgency = 0`
 //!    where the certificate has expired. Both instants are written with the version.

@@ -254,7 +254,7 @@ impl Run {
         let issuing = self.notes.act("have the certificate issued", self.ca_host(), issuing, |_| Vec::new());
         let (issued, ()) = tokio::join!(issuing, self.take_down());
         self.issuance.chain = Some(issued?);
-        self.spend_certificate(self.place().await?.standing).await?;
+        self.spend_certificate().await?;
         self.save(Step::Issued).await
     }
 

@@ -25,8 +25,9 @@ impl From<Failure> for RevokeError {
     }
 }
 
-/// Revokes the current version of an entry at the CA that issued it, or the first one where that is not known: as our account there, or by the certificate's own key where there
-/// is no account or the CA does not take it for the owner's. The entry stays as it is, and is renewed as before.
+/// Revokes the current version of an entry at the CA that issued it, or the first one where that is not known: as our
+/// account there, or by the certificate's own key where there is no account or the CA does not take it for the owner's.
+/// The entry stays as it is, and is renewed as before.
 ///
 /// # Errors
 /// [`RevokeError`]; a certificate that is revoked already is none.

@@ -56,7 +56,11 @@ impl Run {
     }
 
     /// Counts the certificate that was issued.
-    pub(super) async fn spend_certificate(&self, standing: Standing) -> Result<(), StoreError> {
+    pub(super) async fn spend_certificate(&self) -> Result<(), StoreError> {
+        if limits_at(&self.ca().directory).is_empty() {
+            return Ok(());
+        }
+        let standing = self.place().await?.standing;
         self.spend(&Event::Issued { names: self.names(), standing }).await
     }
 

@@ -8,6 +8,17 @@ use crate::again::commit;
 use crate::error::unavailable;
 use crate::seal::Place;
 
+/// Writes an account; `$conflict` says what becomes of one that is there.
+macro_rules! insert {
+    ($conflict:literal) => {
+        concat!(
+            "INSERT INTO acme_accounts (directory, sealed_credentials, registered) VALUES ($1, $2, $3)
+             ON CONFLICT (directory) ",
+            $conflict
+        )
+    };
+}
+
 fn credentials(directory: &str) -> Place<'_> {
     Place { table: "acme_accounts", column: "sealed_credentials", row: directory }
 }
@@ -26,36 +37,20 @@ pub(super) async fn of(store: &SqlStore, directory: &str) -> Result<Option<AcmeA
 
 /// Keeps an account where there is none.
 pub(super) async fn first(store: &SqlStore, account: &AcmeAccount) -> Result<(), StoreError> {
-    let doing = unavailable("keep an account");
-    let mut tx = store.write().await.map_err(&doing)?;
-    let sealed = store.sealer().seal_value(credentials(&account.directory), account.credentials.expose_secret().as_bytes())?;
-    sqlx::query(
-        "INSERT INTO acme_accounts (directory, sealed_credentials, registered) VALUES ($1, $2, $3)
-         ON CONFLICT (directory) DO NOTHING",
-    )
-    .bind(&account.directory)
-    .bind(sealed)
-    .bind(i64::from(account.registered))
-    .execute(&mut *tx)
-    .await
-    .map_err(&doing)?;
-    commit(tx).await.map_err(&doing)
+    put(store, account, insert!("DO NOTHING")).await
 }
 
+/// Keeps an account in the place of the one that is there.
 pub(super) async fn keep(store: &SqlStore, account: &AcmeAccount) -> Result<(), StoreError> {
+    let replacing = insert!("DO UPDATE SET sealed_credentials = excluded.sealed_credentials, registered = excluded.registered");
+    put(store, account, replacing).await
+}
+
+async fn put(store: &SqlStore, account: &AcmeAccount, statement: &'static str) -> Result<(), StoreError> {
     let doing = unavailable("keep an account");
     let mut tx = store.write().await.map_err(&doing)?;
     let sealed = store.sealer().seal_value(credentials(&account.directory), account.credentials.expose_secret().as_bytes())?;
-    sqlx::query(
-        "INSERT INTO acme_accounts (directory, sealed_credentials, registered) VALUES ($1, $2, $3)
-         ON CONFLICT (directory) DO UPDATE SET
-             sealed_credentials = excluded.sealed_credentials, registered = excluded.registered",
-    )
-    .bind(&account.directory)
-    .bind(sealed)
-    .bind(i64::from(account.registered))
-    .execute(&mut *tx)
-    .await
-    .map_err(&doing)?;
+    let written = sqlx::query(statement).bind(&account.directory).bind(sealed).bind(i64::from(account.registered));
+    written.execute(&mut *tx).await.map_err(&doing)?;
     commit(tx).await.map_err(&doing)
 }
