@@ -7,7 +7,7 @@ use std::time::Duration;
 use certkeep_core::ports::{Question, StoreError, Told};
 use certkeep_core::renewal_info::choose;
 use futures::future::join_all;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::Engine;
 use crate::draw::draw;
@@ -19,6 +19,9 @@ const BATCH: u32 = 32;
 const AGAIN: Duration = Duration::from_secs(600);
 /// How long after an error a CA is asked again that did not say when.
 const AFTER_ERROR: SignedDuration = SignedDuration::from_hours(6);
+/// The soonest and the latest that it may say.
+const SOONEST: SignedDuration = SignedDuration::from_mins(1);
+const LATEST: SignedDuration = SignedDuration::from_hours(24);
 /// How long after it had nothing to say: it may learn to.
 const AFTER_NOTHING: SignedDuration = SignedDuration::from_hours(24);
 
@@ -61,8 +64,7 @@ impl Engine {
             Ok(None) => Told { choice: None, explanation_url: None, ask_at: after(AFTER_NOTHING) },
             Err(failure) => {
                 tracing::warn!(id = question.certificate.0, %failure, "the CA does not tell when to renew");
-                let ask_at = failure.not_before.unwrap_or_else(|| after(AFTER_ERROR));
-                Told { choice: None, explanation_url: None, ask_at }
+                Told { choice: None, explanation_url: None, ask_at: after_error(now, failure.not_before) }
             }
         };
         self.store().answered(question, &told).await?;
@@ -70,5 +72,23 @@ impl Engine {
             self.nudge();
         }
         Ok(())
+    }
+}
+
+/// When a CA is asked again after an error: when it says, within the bounds that hold after an answer too.
+fn after_error(now: Timestamp, wish: Option<Timestamp>) -> Timestamp {
+    let after = |pause: SignedDuration| now.saturating_add(pause).unwrap_or(now);
+    wish.map_or_else(|| after(AFTER_ERROR), |wish| wish.clamp(after(SOONEST), after(LATEST)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ca_in_trouble_is_asked_neither_at_once_nor_never_again() {
+        let at = |second: i64| Timestamp::from_second(second).unwrap();
+        let asked = |wish: Option<i64>| after_error(at(0), wish.map(at)).as_second();
+        assert_eq!([asked(None), asked(Some(-5)), asked(Some(7200)), asked(Some(99_999_999))], [6 * 3600, 60, 7200, 86_400]);
     }
 }
