@@ -12,6 +12,7 @@ mod keys;
 mod revoke;
 mod store;
 mod trace;
+mod visit;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -15,8 +15,9 @@ use clap::{Subcommand, ValueEnum};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
-use super::client::{object, with_store};
+use super::client::object;
 use super::ending::print;
+use super::visit::{runtime, with_store};
 use super::{CommandError, Place};
 
 #[derive(Debug, Subcommand)]
@@ -87,7 +88,7 @@ pub(super) fn run(place: &Place, Command::Account(command): Command) -> Result<(
     let cas = config.engine_settings()?.cas;
     let ca = cas.first.ca.clone();
     let location = config.location(&place.data)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CommandError::Runtime)?;
+    let runtime = runtime()?;
     runtime.block_on(with_store(&location, async |store| match command {
         AccountCommand::List { json } => {
             let mut accounts = Vec::new();

@@ -6,6 +6,7 @@ use clap::Args;
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
+use super::visit::runtime;
 use super::{CommandError, Place};
 
 #[derive(Args, Debug)]
@@ -40,8 +41,4 @@ pub(super) fn run_restore(place: &Place, arguments: &Arguments) -> Result<(), Co
     let passphrase = arguments.passphrase()?;
     let file: &Path = &arguments.file;
     Ok(runtime()?.block_on(restore(file, &location, &passphrase))?)
-}
-
-fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CommandError::Runtime)
 }

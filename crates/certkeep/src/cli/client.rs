@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
 use super::ending::print;
+use super::visit::{runtime, with_store};
 use super::{CommandError, Place};
 
 #[derive(Debug, Subcommand)]
@@ -97,7 +98,7 @@ struct Listed<'a> {
 
 pub(super) fn run(place: &Place, command: Command) -> Result<(), CommandError> {
     let location = place.config()?.location(&place.data)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CommandError::Runtime)?;
+    let runtime = runtime()?;
     runtime.block_on(async {
         match command {
             Command::Add { name, role, networks, json } => {
@@ -144,17 +145,6 @@ pub(crate) async fn add(
     })
     .await?;
     Ok((client_id, secret))
-}
-
-/// Opens the store for one piece of work, and closes it whatever comes of that.
-pub(super) async fn with_store<T, F>(location: &Location, work: F) -> Result<T, CommandError>
-where
-    F: AsyncFnOnce(&SqlStore) -> Result<T, CommandError>,
-{
-    let store = location.visit().await?;
-    let done = work(&store).await;
-    store.close().await;
-    done
 }
 
 async fn change(store: &SqlStore, name: &str, change: ClientChange) -> Result<(), CommandError> {

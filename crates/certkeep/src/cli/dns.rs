@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use self::account::Account;
+use super::visit::runtime;
 use super::{CommandError, Place};
 
 #[derive(Debug, Subcommand)]
@@ -54,6 +55,6 @@ pub(super) fn run(place: &Place, mut command: Command) -> Result<(), CommandErro
 }
 
 fn wait(work: impl Future<Output = Result<(), CommandError>>) -> Result<(), CommandError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CommandError::Runtime)?;
+    let runtime = runtime()?;
     runtime.block_on(work)
 }

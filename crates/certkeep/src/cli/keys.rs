@@ -3,6 +3,7 @@ use certkeep_store::{Rotation, rotate_keys};
 use clap::Subcommand;
 
 use super::ending::print;
+use super::visit::runtime;
 use super::{CommandError, Place};
 
 #[derive(Debug, Subcommand)]
@@ -17,7 +18,7 @@ pub(super) enum Command {
 
 pub(super) fn run(place: &Place, Command::Rotate { everywhere }: &Command) -> Result<(), CommandError> {
     let location = place.config()?.location(&place.data)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CommandError::Runtime)?;
+    let runtime = runtime()?;
     let rotated = runtime.block_on(rotate_keys(&location, *everywhere))?;
     print(&told(&rotated, location.server.is_some()))
 }

@@ -9,8 +9,9 @@ use certkeep_engine::revoking::{RevokeError, revoke};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::client::{object, with_store};
+use super::client::object;
 use super::ending::print;
+use super::visit::{runtime, with_store};
 use super::{CommandError, Place};
 
 #[derive(Args, Debug)]
@@ -64,7 +65,7 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<(), CommandErr
     let config = place.config()?;
     let cas = config.engine_settings()?.cas;
     let location = config.location(&place.data)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CommandError::Runtime)?;
+    let runtime = runtime()?;
     runtime.block_on(with_store(&location, async |store| {
         let unknown = || CommandError::NoCertificate(arguments.certificate.clone());
         let entry = find(store, &arguments.certificate).await?.ok_or_else(unknown)?;

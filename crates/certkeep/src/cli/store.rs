@@ -7,6 +7,7 @@ use clap::Subcommand;
 
 use super::CommandError;
 use super::ending::print;
+use super::visit::runtime;
 use crate::config::{Config, FILE_NAME};
 
 #[derive(Debug, Subcommand)]
@@ -25,7 +26,7 @@ pub(super) enum Command {
 
 pub(super) fn run(Command::Copy { from, to }: Command) -> Result<(), CommandError> {
     let (from, to) = (location(&from)?, location(&to)?);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CommandError::Runtime)?;
+    let runtime = runtime()?;
     let copied = runtime.block_on(copy(&from, &to))?;
     print(&report(&copied))
 }

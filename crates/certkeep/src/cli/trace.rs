@@ -7,8 +7,8 @@ use certkeep_core::ports::{Certificates, Issuances};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::client::with_store;
 use super::ending::print;
+use super::visit::{runtime, with_store};
 use super::{CommandError, Place};
 
 #[derive(Args, Debug)]
@@ -25,7 +25,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(place: &Place, Arguments { name, all, json }: &Arguments) -> Result<(), CommandError> {
     let location = place.config()?.location(&place.data)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CommandError::Runtime)?;
+    let runtime = runtime()?;
     let mut issuances = runtime.block_on(with_store(&location, async |store| {
         let entry = store.certificate_by_name(name).await?.ok_or_else(|| CommandError::NoCertificate(name.clone()))?;
         Ok(store.issuances(entry.id).await?)
