@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 /// A deadline for what takes milliseconds on an idle machine, with room for a busy one.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long a probe rests before it looks again.
 const STEP: Duration = Duration::from_millis(15);

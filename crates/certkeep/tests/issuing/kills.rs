@@ -1,7 +1,6 @@
 //! Killed at any instant, an application goes on after the restart: one certificate, no record left.
 use certkeep_sandbox::Options;
-use certkeep_testkit::wait::within;
-use std::time::Duration;
+use certkeep_testkit::wait::{PATIENCE, within};
 
 use super::halting::Halt;
 use super::house::House;
@@ -32,7 +31,7 @@ async fn killed_before_or_after_any_outward_act_an_application_goes_on() {
         assert_eq!(house.sandbox.issued(), 1, "killed at {at}: one certificate");
         // Only an order whose URL was never learnt cannot be gone on with.
         assert!(house.sandbox.orders() <= orders_before.max(1) + usize::from(orders_before == 1 && at == 3), "killed at {at}");
-        let left = within(Duration::from_secs(5), || async { house.sandbox.txt_records().is_empty().then_some(()) }).await;
+        let left = within(PATIENCE, || async { house.sandbox.txt_records().is_empty().then_some(()) }).await;
         assert_eq!(left, Some(()), "killed at {at}: {:?}", house.sandbox.txt_records());
         second.stop().await;
     }
