@@ -17,5 +17,5 @@ pub use issuer::{
     Authorization, AuthorizationStatus, CertificateAuthority, Challenge, ExternalAccount, Issuer, Order, OrderRequest,
     OrderStatus, RevocationReason, Revoker,
 };
-pub use ledger::{Ledger, Question, Renewals, Told};
+pub use ledger::{Ledger, Question, RenewalState, Renewals, Told};
 pub use store::{Epoch, Settings, Store, StoreError};

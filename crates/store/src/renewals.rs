@@ -1,7 +1,7 @@
 //! When CAs are asked about renewals, and what they said.
 use async_trait::async_trait;
 use certkeep_core::certificate::CertificateId;
-use certkeep_core::ports::{Question, Renewals, StoreError, Told};
+use certkeep_core::ports::{Question, RenewalState, Renewals, StoreError, Told};
 use certkeep_core::renewal::Validity;
 use certkeep_core::renewal_info::{Choice, Window};
 use jiff::Timestamp;
@@ -19,15 +19,31 @@ pub(crate) const QUESTIONS: &str = "UPDATE certificates SET renewal_ask_at = $2
        AND id IN (SELECT id FROM certificates WHERE renewal_ask_at <= $1 ORDER BY renewal_ask_at, id LIMIT $3)
      RETURNING id, current_version, renewal_window_start, renewal_window_end, renewal_at";
 
-struct AskedRow {
+/// What was chosen within the CA's window.
+struct ChoiceRow {
     id: i64,
-    current_version: Option<i64>,
     renewal_window_start: Option<i64>,
     renewal_window_end: Option<i64>,
     renewal_at: Option<i64>,
 }
 
-from_columns!(AskedRow { id, current_version, renewal_window_start, renewal_window_end, renewal_at });
+from_columns!(ChoiceRow { id, renewal_window_start, renewal_window_end, renewal_at });
+
+struct AskedRow {
+    current_version: Option<i64>,
+    kept: ChoiceRow,
+}
+
+from_columns!(AskedRow { current_version; kept });
+
+struct StateRow {
+    next_issuance_at: Option<i64>,
+    renewal_explanation: Option<String>,
+    renewal_ask_at: Option<i64>,
+    kept: ChoiceRow,
+}
+
+from_columns!(StateRow { next_issuance_at, renewal_explanation, renewal_ask_at; kept });
 
 struct HeldRow {
     chain: Vec<u8>,
@@ -38,8 +54,8 @@ struct HeldRow {
 
 from_columns!(HeldRow { chain, not_before, not_after, directory });
 
-impl AskedRow {
-    fn kept(&self) -> Result<Option<Choice>, StoreError> {
+impl ChoiceRow {
+    fn choice(&self) -> Result<Option<Choice>, StoreError> {
         let (Some(start), Some(end), Some(at)) = (self.renewal_window_start, self.renewal_window_end, self.renewal_at) else {
             return Ok(None);
         };
@@ -48,16 +64,17 @@ impl AskedRow {
         let window = window.ok_or_else(|| corrupt(TABLE, self.id, "a window ends before it begins"))?;
         Ok(Some(Choice { window, at: at_instant(at)? }))
     }
+}
 
+impl AskedRow {
     fn question(self, version: i64, held: HeldRow) -> Result<Option<Question>, StoreError> {
         let Some(directory) = held.directory else { return Ok(None) };
-        let kept = self.kept()?;
-        let validity = Validity {
-            not_before: instant(TABLE, self.id, held.not_before)?,
-            not_after: instant(TABLE, self.id, held.not_after)?,
-        };
+        let id = self.kept.id;
+        let kept = self.kept.choice()?;
+        let validity =
+            Validity { not_before: instant(TABLE, id, held.not_before)?, not_after: instant(TABLE, id, held.not_after)? };
         let chain = chain(&held.chain).ok_or_else(|| corrupt("versions", version, "the chain is cut off"))?;
-        Ok(Some(Question { certificate: CertificateId(self.id), version, directory, chain, validity, kept }))
+        Ok(Some(Question { certificate: CertificateId(id), version, directory, chain, validity, kept }))
     }
 }
 
@@ -117,6 +134,25 @@ async fn answered(store: &SqlStore, question: &Question, told: &Told) -> Result<
     Ok(())
 }
 
+async fn state(store: &SqlStore, CertificateId(id): CertificateId) -> Result<RenewalState, StoreError> {
+    let row: Option<StateRow> = sqlx::query_as(
+        "SELECT id, next_issuance_at, renewal_ask_at, renewal_window_start, renewal_window_end, renewal_at, renewal_explanation
+         FROM certificates WHERE id = $1",
+    )
+    .bind(id)
+    .fetch_optional(store.readers())
+    .await
+    .map_err(unavailable("read when to renew"))?;
+    let Some(row) = row else { return Ok(RenewalState::default()) };
+    let at_instant = |microseconds: Option<i64>| microseconds.map(|at| instant(TABLE, id, at)).transpose();
+    Ok(RenewalState {
+        next_issuance: at_instant(row.next_issuance_at)?,
+        choice: row.kept.choice()?,
+        explanation_url: row.renewal_explanation,
+        ask_at: at_instant(row.renewal_ask_at)?,
+    })
+}
+
 #[async_trait]
 impl Renewals for SqlStore {
     async fn questions(&self, now: Timestamp, again: Timestamp, limit: u32) -> Result<Vec<Question>, StoreError> {
@@ -125,5 +161,9 @@ impl Renewals for SqlStore {
 
     async fn answered(&self, question: &Question, told: &Told) -> Result<(), StoreError> {
         repeated(|| answered(self, question, told)).await
+    }
+
+    async fn renewal_state(&self, id: CertificateId) -> Result<RenewalState, StoreError> {
+        state(self, id).await
     }
 }

@@ -1,6 +1,6 @@
 //! CAs that tell when to renew (RFC 9773), and what was spent at them.
 use certkeep_core::failure::Code;
-use certkeep_core::ports::{Certificates, Issuances, Ledger};
+use certkeep_core::ports::{Certificates, Issuances, Ledger, Renewals};
 use certkeep_core::time::Clock;
 use certkeep_engine::inventory::Update;
 use certkeep_sandbox::{Fault, Options, RetryAfter, Times};
@@ -17,13 +17,12 @@ async fn a_window_that_is_over_renews_at_once_and_tells_what_is_replaced() {
     let running = house.start().await;
     let id = running.apply("pbx.example.com", house.input()).await;
     running.issued(id).await;
+    let kept = || async { running.store.renewal_state(id).await.ok()?.choice };
+    let choice = eventually(PATIENCE, "the CA's answer", kept).await;
     // Spread over ten minutes, since a CA that revokes moves the windows of all its certificates.
-    let planned = || async {
-        let due = running.store.next_due().await.ok()??;
-        (due.duration_since(house.clock.now()) < SignedDuration::from_mins(11)).then_some(())
-    };
-    eventually(PATIENCE, "the CA's answer", planned).await;
-    house.clock.advance(SignedDuration::from_mins(11));
+    let soon = choice.at.duration_since(house.clock.now());
+    assert!(choice.window.end() <= house.clock.now() && soon <= SignedDuration::from_mins(10), "{choice:?}");
+    house.clock.advance(soon.max(SignedDuration::ZERO) + SignedDuration::from_secs(1));
     running.apply("waker.example.com", house.input()).await;
     let renewed = || async { (running.store.issuances(id).await.ok()?.len() == 2).then_some(()) };
     eventually(PATIENCE, "the renewal", renewed).await;

@@ -61,6 +61,19 @@ pub struct Told {
     pub ask_at: Timestamp,
 }
 
+/// When an entry is renewed, and what is kept of its CA's word about that (RFC 9773).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RenewalState {
+    /// When the next issuance begins; absent while one runs, and where none is planned.
+    pub next_issuance: Option<Timestamp>,
+    /// The CA's window, and the instant that was chosen in it.
+    pub choice: Option<Choice>,
+    /// The CA's page for people that says why.
+    pub explanation_url: Option<String>,
+    /// When the CA is asked again; absent where there is nobody to ask.
+    pub ask_at: Option<Timestamp>,
+}
+
 /// Questions to CAs about renewals.
 #[async_trait]
 pub trait Renewals: Send + Sync {
@@ -70,4 +83,7 @@ pub trait Renewals: Send + Sync {
     /// Keeps an answer, if the version is still the one that is held. The next issuance begins at the instant chosen; where
     /// one has failed, is under way or was asked for, that stays as it is.
     async fn answered(&self, question: &Question, told: &Told) -> Result<(), StoreError>;
+
+    /// When an entry is renewed; nothing is planned for one that does not exist.
+    async fn renewal_state(&self, id: CertificateId) -> Result<RenewalState, StoreError>;
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use certkeep_core::issuance::Lease;
 use certkeep_core::ledger::{Act, Asked, Counted, Event, Limit, Standing};
 use certkeep_core::name::DnsName;
-use certkeep_core::ports::{Outcome, Question, Store, Told, Version};
+use certkeep_core::ports::{Outcome, Question, RenewalState, Store, Told, Version};
 use certkeep_core::renewal_info::{Choice, Window};
 
 use crate::fixtures::{at, leased, minutes, version};
@@ -72,9 +72,10 @@ fn told(start: i64, end: i64, renew: i64) -> Told {
 }
 
 pub(crate) async fn the_ca_that_issued_is_asked_and_nobody_else(store: Arc<dyn Store>) {
-    let (_, lease) = leased(&store, "a.pem").await;
+    let (nobody, lease) = leased(&store, "a.pem").await;
     finish(&store, &lease, &issued_by(None)).await;
     assert!(store.questions(at(1), at(600), 10).await.unwrap().is_empty());
+    assert_eq!(store.renewal_state(nobody).await.unwrap().ask_at, None);
     let (id, lease) = leased(&store, "b.pem").await;
     finish(&store, &lease, &issued_by(Some(CA))).await;
     let asked = question(&store).await;
@@ -86,15 +87,24 @@ pub(crate) async fn the_ca_that_issued_is_asked_and_nobody_else(store: Arc<dyn S
 }
 
 pub(crate) async fn the_instant_that_was_chosen_begins_the_next_issuance(store: Arc<dyn Store>) {
-    let (_, lease) = leased(&store, "a.pem").await;
+    let (id, lease) = leased(&store, "a.pem").await;
     finish(&store, &lease, &issued_by(Some(CA))).await;
     let asked = question(&store).await;
-    store.answered(&asked, &told(5000, 5500, 5200)).await.unwrap();
+    let why = Some("https://ca.example/why".to_owned());
+    store.answered(&asked, &Told { explanation_url: why.clone(), ..told(5000, 5500, 5200) }).await.unwrap();
     assert_eq!(store.next_due().await.unwrap(), Some(at(4000)), "asked again before");
+    let kept = RenewalState {
+        next_issuance: Some(at(5200)),
+        choice: told(5000, 5500, 5200).choice,
+        explanation_url: why,
+        ask_at: Some(at(4000)),
+    };
+    assert_eq!(store.renewal_state(id).await.unwrap(), kept);
     let again = store.questions(at(4000), at(8000), 10).await.unwrap().remove(0);
     assert_eq!(again.kept, told(5000, 5500, 5200).choice);
     let nothing = Told { choice: None, explanation_url: None, ask_at: at(8000) };
     store.answered(&again, &nothing).await.unwrap();
+    assert_eq!(store.renewal_state(id).await.unwrap(), RenewalState { ask_at: Some(at(8000)), ..kept });
     assert_eq!(store.start_due(at(5199), 10).await.unwrap(), 0);
     assert_eq!(store.start_due(at(5200), 10).await.unwrap(), 1, "an answer without a window leaves what was chosen");
 }
