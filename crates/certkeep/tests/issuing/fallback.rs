@@ -57,7 +57,7 @@ async fn when_no_ca_issues_all_are_told_and_the_first_that_allows_it_is_waited_f
     let failure = running.failed(id).await;
     assert_eq!(failure.code, Code::CaRateLimited);
     assert!(failure.evidence.facts.iter().any(|fact| fact.starts_with("Asked before at 127.0.0.1")), "{failure}");
-    let again = running.store.next_due().await.unwrap().expect("it is tried again");
+    let again = running.next_try(id).await;
     let wait = again.duration_since(asked);
     assert!(wait >= SignedDuration::from_hours(2) && wait < SignedDuration::from_hours(3), "{wait}");
     running.stop().await;

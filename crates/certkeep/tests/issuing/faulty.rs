@@ -119,7 +119,7 @@ async fn a_ca_that_fails_for_a_minute_while_it_validates_is_asked_again_after_it
     let began = house.clock.now();
     let failure = running.failed(id).await;
     assert_eq!(failure.code, Code::CaError, "{failure}");
-    let due = running.store.next_due().await.unwrap().expect("another try is due");
+    let due = running.next_try(id).await;
     assert!(due.duration_since(began) >= SignedDuration::from_mins(1), "{due}: not within the minute");
     no_record_is_left(&house).await;
     house.sandbox.faults().clear();

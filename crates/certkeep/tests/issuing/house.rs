@@ -8,7 +8,7 @@ use certkeep_core::application::{AuthEntry, AuthValue, Names};
 use certkeep_core::certificate::{ApplyStatus, Certificate, CertificateId, ListQuery, Role, Server, SortBy};
 use certkeep_core::failure::Failure;
 use certkeep_core::material::KeyType;
-use certkeep_core::ports::{CertificateAuthority, Issuances, Propagation};
+use certkeep_core::ports::{CertificateAuthority, Issuances, Propagation, Renewals};
 use certkeep_core::renewal::Policy;
 use certkeep_dns::registry::{Registry, RegistryOptions};
 use certkeep_dns::resolver::{Authoritative, DnsResolver, ResolverOptions};
@@ -19,6 +19,7 @@ use certkeep_store::SqlStore;
 use certkeep_testkit::clock::MovableClock;
 use certkeep_testkit::peers::DnsRouter;
 use certkeep_testkit::wait::{PATIENCE, eventually};
+use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -169,6 +170,12 @@ impl Running {
         let failure = self.store.last_failure(id).await.expect("the store answers").expect("a failure with evidence");
         assert_eq!(server(&entry).failure, Some(failure.code));
         failure
+    }
+
+    /// When the entry is tried again, or renewed.
+    pub(crate) async fn next_try(&self, id: CertificateId) -> Timestamp {
+        let state = self.store.renewal_state(id).await.expect("the store answers");
+        state.next_issuance.expect("another try is planned")
     }
 
     /// Ends it in order, as SIGTERM does.
