@@ -71,8 +71,8 @@ fn poll_after(answer: &Answer, now: Timestamp) -> Timestamp {
     now.saturating_add(wish.clamp(SOONEST, LATEST)).unwrap_or(now)
 }
 
-/// A page that can be shown to people as a link.
+/// A page that can be shown to people as a link. In a URL that was parsed a terminal finds nothing to obey.
 fn page(url: Option<String>) -> Option<String> {
-    url.filter(|url| url.len() <= LONGEST_URL)
-        .filter(|url| Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https")))
+    let url = Url::parse(&url.filter(|url| url.len() <= LONGEST_URL)?).ok()?;
+    matches!(url.scheme(), "http" | "https").then(|| url.into())
 }

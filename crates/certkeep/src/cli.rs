@@ -90,7 +90,8 @@ enum Command {
     /// and no configuration, but heeds the one that --config names
     #[command(subcommand)]
     Dns(dns::Command),
-    /// Revoke the certificate that an entry holds, at the CA that issued it; the entry itself stays
+    /// Revoke the certificate that an entry holds, at the CA that issued it; if the entry has an application, another one is
+    /// applied for at once, and the revoked one is served until then
     Revoke(revoke::Arguments),
     /// Say what an apply_tip_code means
     Explain(explain::Arguments),

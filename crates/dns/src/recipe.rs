@@ -16,6 +16,7 @@ mod lists;
 mod reply;
 mod session;
 mod sets;
+mod settling;
 mod slots;
 mod steps;
 pub(crate) mod template;
@@ -219,6 +220,7 @@ impl DnsProvider for Recipe {
         let scope = self.scope_of_record(zone, record);
         let scope = self.with_account(scope, &record.name).await.map_err(|trouble| trouble.failure)?;
         let _writer = self.shared.locks.writer(&self.account, &zone.name).await;
+        self.settled(classify::Stage::Add, &scope).await.map_err(|trouble| trouble.failure)?;
         self.put_up(&scope, record).await.map_err(|trouble| trouble.failure)
     }
 
@@ -228,6 +230,7 @@ impl DnsProvider for Recipe {
             scope = self.with_account(scope, &record.name).await.map_err(|trouble| trouble.failure)?;
         }
         let _writer = self.shared.locks.writer(&self.account, &zone.name).await;
+        self.settled(classify::Stage::Remove, &scope).await.map_err(|trouble| trouble.failure)?;
         self.take_down(&scope, record, handle).await.map_err(|trouble| trouble.failure)
     }
 }

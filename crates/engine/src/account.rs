@@ -1,8 +1,16 @@
-//! The account at the CA: its key is changed so that a kill at any instant leaves a way on.
+//! The account at the CA: its key is changed so that a kill at any instant leaves a way on, which a service that runs takes
+//! by itself.
+use std::time::Duration;
+
 use certkeep_core::failure::Failure;
 use certkeep_core::issuance::AcmeAccount;
 use certkeep_core::ports::{CertificateAuthority, Issuer, Store, StoreError};
 use secrecy::{ExposeSecret, SecretString};
+
+use crate::Engine;
+
+/// Between two looks for changes that were interrupted.
+const LOOK_INTERVAL: Duration = Duration::from_secs(600);
 
 /// Where the next key of an account is kept until it is the account's, before the directory's URL.
 const NEXT: &str = "acme.next_account.";
@@ -35,9 +43,8 @@ impl From<Failure> for RotateError {
 pub async fn rotate(store: &dyn Store, issuer: &dyn Issuer, ca: &CertificateAuthority) -> Result<AcmeAccount, RotateError> {
     let known = store.acme_account(&ca.directory).await?.filter(|account| account.registered);
     let account = known.ok_or(RotateError::NoAccount)?;
-    let place = format!("{NEXT}{}", ca.directory);
-    let kept = store.setting(&place).await?.filter(|kept| !kept.expose_secret().is_empty());
-    let next = match kept {
+    let place = place(&ca.directory);
+    let next = match next_key(store, &ca.directory).await? {
         Some(credentials) => AcmeAccount { directory: ca.directory.clone(), credentials, registered: false },
         None => {
             let next = issuer.new_account(ca)?;
@@ -50,4 +57,57 @@ pub async fn rotate(store: &dyn Store, issuer: &dyn Issuer, ca: &CertificateAuth
     store.set_setting(&place, &SecretString::default()).await?;
     tracing::info!(directory = ca.directory, "the account has another key");
     Ok(rolled)
+}
+
+/// Whether a change of the account's key at this CA was begun and not brought to its end.
+pub(crate) async fn is_rotating(store: &dyn Store, directory: &str) -> Result<bool, StoreError> {
+    Ok(next_key(store, directory).await?.is_some())
+}
+
+async fn next_key(store: &dyn Store, directory: &str) -> Result<Option<SecretString>, StoreError> {
+    Ok(store.setting(&place(directory)).await?.filter(|kept| !kept.expose_secret().is_empty()))
+}
+
+fn place(directory: &str) -> String {
+    format!("{NEXT}{directory}")
+}
+
+impl Engine {
+    /// Brings a change of an account's key to its end that was interrupted; answers whether the account has the key that
+    /// the CA knows now.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) async fn finish_rotation(&self, ca: &CertificateAuthority) -> Result<bool, StoreError> {
+        let _alone = self.inner.accounts.lock().await;
+        if !is_rotating(self.store(), &ca.directory).await? {
+            // Whoever held the lock before has done it.
+            return Ok(true);
+        }
+        match rotate(self.store(), self.inner.ports.issuer.as_ref(), ca).await {
+            Ok(_) => Ok(true),
+            Err(RotateError::Store(error)) => Err(error),
+            Err(error) => {
+                tracing::warn!(directory = ca.directory, %error, "a change of the account's key is not brought to its end yet");
+                Ok(false)
+            }
+        }
+    }
+}
+
+/// Looks at the start, and every now and then, for changes of keys that were interrupted.
+pub(crate) async fn finish_rotations(engine: Engine) {
+    loop {
+        for choice in engine.inner.settings.cas.iter() {
+            let directory = &choice.ca.directory;
+            let finished = match is_rotating(engine.store(), directory).await {
+                Ok(true) => engine.finish_rotation(&choice.ca).await.map(drop),
+                looked => looked.map(drop),
+            };
+            if let Err(error) = finished {
+                tracing::warn!(directory, error = &error as &dyn std::error::Error, "the keys of accounts are not looked at");
+            }
+        }
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
 }

@@ -73,6 +73,8 @@ struct Run {
     key: Option<JoinHandle<Result<PrivateKey, String>>>,
     /// How often the account was registered anew at the present CA.
     registrations: u32,
+    /// Whether a change of the account's key was brought to its end at the present CA.
+    key_changed: bool,
     /// What was seen since the issuance was last saved.
     notes: Notes,
 }
@@ -85,8 +87,15 @@ impl Engine {
     pub(crate) async fn work(&self, lease: Lease) -> Result<(), StoreError> {
         let certificate = lease.issuance.certificate;
         let notes = Notes::new(Arc::clone(&self.inner.ports.clock));
-        let mut run =
-            Run { engine: self.clone(), issuance: lease.issuance, fence: lease.fence, key: None, registrations: 0, notes };
+        let mut run = Run {
+            engine: self.clone(),
+            issuance: lease.issuance,
+            fence: lease.fence,
+            key: None,
+            registrations: 0,
+            key_changed: false,
+            notes,
+        };
         let over = run.until_over().await;
         self.issued_or_failed(certificate).await;
         over
@@ -129,6 +138,7 @@ impl Run {
             let taking = AssertUnwindSafe(self.take(step)).catch_unwind();
             let failure = match tokio::time::timeout(deadline, taking).await {
                 Ok(Ok(Ok(()))) => continue,
+                Ok(Ok(Err(Stopped::Failure(_)))) if self.has_another_key().await? => continue,
                 Ok(Ok(Err(Stopped::Failure(failure)))) if self.may_register_anew(&failure) => {
                     self.register_anew().await?;
                     continue;

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::Engine;
+use crate::account::finish_rotations;
 use crate::error::UseCaseError;
 use crate::inventory::UPLOAD_LIFE;
 use crate::issuing::{FIRST_LEASE, Notes, STEP_DEADLINE, later};
@@ -34,6 +35,7 @@ impl Engine {
         // A set of its own: it ends with this call, however that ends.
         let mut beside = JoinSet::new();
         beside.spawn(housekeeping(self.clone()));
+        beside.spawn(finish_rotations(self.clone()));
         let mut at_work = AtWork::default();
         loop {
             // The permit of a nudge that comes while we look is kept, so none is missed.

@@ -14,6 +14,7 @@
 //! here; of tokio only tasks, time and synchronisation. Start reading at [`Engine`].
 pub mod access;
 pub mod account;
+mod cas;
 mod draw;
 pub mod error;
 pub mod inventory;
@@ -28,12 +29,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use certkeep_core::application::Delegation;
-use certkeep_core::material::KeyType;
-use certkeep_core::ports::{CertificateAuthority, DnsProviders, Issuer, Propagation, Resolver, Store};
+use certkeep_core::ports::{DnsProviders, Issuer, Propagation, Resolver, Store};
 use certkeep_core::renewal::Policy;
 use certkeep_core::time::Clock;
 use tokio::sync::{Mutex, Notify, Semaphore, watch};
 
+pub use cas::{Cas, Choice, Rule};
 pub use error::{Invalid, UseCaseError};
 
 /// What the engine works with.
@@ -49,53 +50,6 @@ pub struct Ports {
     pub issuer: Arc<dyn Issuer>,
     /// Time.
     pub clock: Arc<dyn Clock>,
-}
-
-/// A CA, and what is asked of it.
-#[derive(Clone, Debug)]
-pub struct Choice {
-    /// The CA.
-    pub ca: CertificateAuthority,
-    /// The keys of the versions it issues.
-    pub key_type: KeyType,
-    /// The certificate profile to ask for; the CA's own choice if absent.
-    pub profile: Option<String>,
-    /// The common name of the root that the chain should lead to, where the CA offers several chains.
-    pub preferred_chain: Option<String>,
-}
-
-impl Choice {
-    /// A CA that is left to choose whatever it offers.
-    pub fn of(ca: CertificateAuthority, key_type: KeyType) -> Choice {
-        Choice { ca, key_type, profile: None, preferred_chain: None }
-    }
-}
-
-/// The CAs in the order in which they are asked.
-#[derive(Clone, Debug)]
-pub struct Cas {
-    /// Asked first.
-    pub first: Choice,
-    /// Asked, in this order, when those before could not issue for reasons of their own.
-    pub further: Vec<Choice>,
-}
-
-impl Cas {
-    /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = &Choice> {
-        std::iter::once(&self.first).chain(&self.further)
-    }
-
-    /// The one with this directory URL.
-    pub fn at(&self, directory: &str) -> Option<&Choice> {
-        self.iter().find(|choice| choice.ca.directory == directory)
-    }
-}
-
-impl From<Choice> for Cas {
-    fn from(first: Choice) -> Self {
-        Cas { first, further: Vec::new() }
-    }
 }
 
 /// What the operator decided.

@@ -1,13 +1,18 @@
-//! Revoking the certificate that an entry holds (RFC 8555 §7.6).
-use certkeep_core::certificate::{CertificateId, Role};
+//! Revoking the certificate that an entry holds (RFC 8555 §7.6), and what becomes of the entry then.
+use certkeep_core::certificate::{ApplyStatus, CertificateId, Role};
 use certkeep_core::failure::{Code, Failure};
-use certkeep_core::ports::{Issuer, RevocationReason, Revoker, Store, StoreError};
+use certkeep_core::ports::{Change, ChangeError, Issuer, RevocationReason, Revoker, Store, StoreError};
+use jiff::Timestamp;
 
-use crate::Cas;
+use crate::error::UseCaseError;
+use crate::{Cas, webserver};
 
 /// Why a certificate is not revoked.
 #[derive(Debug, thiserror::Error)]
 pub enum RevokeError {
+    /// The entry cannot be deleted.
+    #[error(transparent)]
+    Entry(#[from] UseCaseError),
     /// The CA was not reached, or refuses.
     #[error("{0}")]
     Failure(Box<Failure>),
@@ -27,7 +32,7 @@ impl From<Failure> for RevokeError {
 
 /// Revokes the current version of an entry at the CA that issued it, or the first one where that is not known: as our
 /// account there, or by the certificate's own key where there is no account or the CA does not take it for the owner's.
-/// The entry stays as it is, and is renewed as before.
+/// The entry stays as it is.
 ///
 /// # Errors
 /// [`RevokeError`]; a certificate that is revoked already is none.
@@ -63,6 +68,49 @@ pub async fn revoke(
         }
     }
     tracing::info!(id = id.0, "revoked");
+    Ok(())
+}
+
+/// Makes the next issuance of an entry due at once, if it has an application; answers whether one is on its way. Until it
+/// is over, what the entry holds is served. Every issuance makes a key of its own.
+///
+/// # Errors
+/// [`RevokeError::NotFound`], or the store's.
+pub async fn apply_anew(store: &dyn Store, id: CertificateId, now: Timestamp) -> Result<bool, RevokeError> {
+    let entry = store.certificate(id).await?.ok_or(RevokeError::NotFound)?;
+    if !matches!(&entry.role, Role::Server(server) if server.application.is_some()) {
+        return Ok(false);
+    }
+    let change = Change { next_issuance: Some(Some(now)), ..Change::default() };
+    match store.change(id, &change, now).await {
+        // One runs already.
+        Ok(()) | Err(ChangeError::Busy) => Ok(true),
+        Err(ChangeError::NotFound) => Err(RevokeError::NotFound),
+        Err(error) => Err(RevokeError::Entry(UseCaseError::from_change(error, None))),
+    }
+}
+
+/// Revokes the current version of an entry and deletes the entry. One that cannot be deleted is not revoked either.
+///
+/// # Errors
+/// [`RevokeError`]; the entry is still there then.
+pub async fn revoke_and_delete(
+    store: &dyn Store,
+    issuer: &dyn Issuer,
+    cas: &Cas,
+    id: CertificateId,
+    reason: RevocationReason,
+) -> Result<(), RevokeError> {
+    let entry = store.certificate(id).await?.ok_or(RevokeError::NotFound)?;
+    if matches!(&entry.role, Role::Server(server) if server.status == ApplyStatus::Issuing) {
+        return Err(UseCaseError::Busy.into());
+    }
+    if webserver::is_served(store, id).await? {
+        return Err(UseCaseError::InUse.into());
+    }
+    revoke(store, issuer, cas, id, reason).await?;
+    store.delete(id).await.map_err(UseCaseError::from)?;
+    tracing::info!(id = id.0, "certificate deleted");
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Which certificate certkeep's own HTTPS serves (contract §5).
 use certkeep_core::certificate::{CertificateId, Kind};
 use certkeep_core::material::{Chain, PrivateKey, self_signed};
+use certkeep_core::ports::{Store, StoreError};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
 
@@ -16,6 +17,12 @@ const SERVED: &str = "webserver.https_cert";
 const DEFAULT_PAIR: &str = "webserver.default";
 /// Where in the pair the chain begins.
 const CHAIN: &str = "-----BEGIN CERTIFICATE-----";
+
+/// Whether the listener presents this entry.
+pub(crate) async fn is_served(store: &dyn Store, id: CertificateId) -> Result<bool, StoreError> {
+    let chosen = store.setting(SERVED).await?;
+    Ok(chosen.is_some_and(|chosen| chosen.expose_secret().parse() == Ok(id.0)))
+}
 
 /// What the listener presents.
 #[derive(Clone, Debug)]

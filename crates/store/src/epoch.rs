@@ -8,7 +8,6 @@ use sqlx::AnyConnection;
 
 use crate::SqlStore;
 use crate::again::repeated;
-use crate::dialect::Dialect;
 use crate::error::unavailable;
 use crate::settings;
 
@@ -36,10 +35,7 @@ impl SqlStore {
 
     /// The same where other processes may serve the store: what only the one server changes, it forgets by itself.
     pub(crate) async fn grow_shared_epoch(&self, db: &mut AnyConnection, changed: Changed) -> Result<(), sqlx::Error> {
-        match self.dialect() {
-            Dialect::Postgres => self.grow_epoch(db, changed).await,
-            Dialect::Sqlite => Ok(()),
-        }
+        if self.is_alone() { Ok(()) } else { self.grow_epoch(db, changed).await }
     }
 }
 

@@ -59,7 +59,7 @@ struct Inner {
     /// Other nodes, where there may be any.
     others: Option<Others>,
     /// Held for as long as the store is open; absent when it is shared.
-    _lock: Option<File>,
+    lock: Option<File>,
 }
 
 impl SqlStore {
@@ -107,6 +107,11 @@ impl SqlStore {
     /// Where single statements read.
     fn readers(&self) -> &AnyPool {
         &self.0.readers
+    }
+
+    /// Whether nobody else serves the store or changes it unseen.
+    fn is_alone(&self) -> bool {
+        self.0.lock.is_some()
     }
 
     fn dialect(&self) -> Dialect {

@@ -55,7 +55,7 @@ impl Connected {
             Ok(sealer) => {
                 drop(self.starting);
                 let Connected { opening, writer, readers, others, lock, .. } = self;
-                Ok(SqlStore::new(Inner { dialect: opening.dialect, writer, readers, sealer, others, _lock: lock }))
+                Ok(SqlStore::new(Inner { dialect: opening.dialect, writer, readers, sealer, others, lock }))
             }
             Err(error) => {
                 self.writer.close().await;

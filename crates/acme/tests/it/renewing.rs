@@ -267,3 +267,12 @@ async fn a_page_that_is_no_link_is_not_shown() {
         assert_eq!(house.ask(Reply::json(&document)).await.unwrap().unwrap().explanation_url, None);
     }
 }
+
+#[tokio::test]
+async fn a_page_that_would_steer_a_terminal_is_shown_as_a_link_only() {
+    let house = House::build().await;
+    let mut document: Value = serde_json::from_str(&good().body).unwrap();
+    document["explanationURL"] = json!("https://ca.example/why\u{1b}[2J\n");
+    let shown = house.ask(Reply::json(&document)).await.unwrap().unwrap().explanation_url;
+    assert_eq!(shown.as_deref(), Some("https://ca.example/why%1B[2J"));
+}

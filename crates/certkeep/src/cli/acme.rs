@@ -10,6 +10,7 @@ use certkeep_core::failure::Failure;
 use certkeep_core::issuance::AcmeAccount;
 use certkeep_core::ports::{CertificateAuthority, Issuances};
 use certkeep_core::time::SystemClock;
+use certkeep_engine::Choice;
 use certkeep_engine::account::{RotateError, rotate};
 use clap::{Subcommand, ValueEnum};
 use secrecy::{ExposeSecret, SecretString};
@@ -37,6 +38,9 @@ pub(super) enum AccountCommand {
     },
     /// Give the account another key, at the CA and here; run it again if it was interrupted
     Rotate {
+        /// Of which CA: its name in the configuration, its directory, or the word for a public one; the first one if left out
+        #[arg(long, value_name = "NAME|DIRECTORY")]
+        ca: Option<String>,
         /// Print one JSON object
         #[arg(long)]
         json: bool,
@@ -52,6 +56,9 @@ pub(super) enum AccountCommand {
         /// How to write it
         #[arg(long, value_enum, default_value_t = Format::Pem)]
         format: Format,
+        /// Of which CA: its name in the configuration, its directory, or the word for a public one; the first one if left out
+        #[arg(long, value_name = "NAME|DIRECTORY")]
+        ca: Option<String>,
     },
 }
 
@@ -86,7 +93,13 @@ impl<'a> Shown<'a> {
 pub(super) fn run(place: &Place, Command::Account(command): Command) -> Result<(), CommandError> {
     let config = place.config()?;
     let cas = config.engine_settings()?.cas;
-    let ca = cas.first.ca.clone();
+    let meant = |ca: Option<String>| match ca {
+        None => Ok(cas.first.ca.clone()),
+        Some(text) => cas.called(&text).map(|choice| choice.ca.clone()).ok_or_else(|| {
+            let all: Vec<&str> = cas.iter().map(Choice::called).collect();
+            CommandError::NoCa { text, all: all.join(", ") }
+        }),
+    };
     let location = config.location(&place.data)?;
     let runtime = runtime()?;
     runtime.block_on(with_store(&location, async |store| match command {
@@ -98,13 +111,15 @@ pub(super) fn run(place: &Place, Command::Account(command): Command) -> Result<(
             let shown = accounts.iter().map(Shown::of).collect::<Result<Vec<_>, _>>()?;
             print(&if json { object(&shown) } else { shown.iter().map(Shown::lines).collect::<Vec<_>>().join("\n") })
         }
-        AccountCommand::Rotate { json } => {
+        AccountCommand::Rotate { ca, json } => {
+            let ca = meant(ca)?;
             let issuer = AcmeIssuer::new(Arc::new(SystemClock));
             let account = rotate(store, &issuer, &ca).await.map_err(|error| refused(error, &ca))?;
             let shown = Shown::of(&account)?;
             print(&if json { object(&shown) } else { shown.lines() })
         }
-        AccountCommand::Export { file, format, stdout: _ } => {
+        AccountCommand::Export { file, format, ca, stdout: _ } => {
+            let ca = meant(ca)?;
             let account = store.acme_account(&ca.directory).await?.ok_or_else(|| nobody(&ca))?;
             let key = match format {
                 Format::Jwk => SecretString::from(format!("{}\n", account_jwk(&account).map_err(failed)?.expose_secret())),

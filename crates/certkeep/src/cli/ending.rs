@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use certkeep_core::failure::{Code, Failure};
 use certkeep_core::ports::StoreError;
+use certkeep_engine::UseCaseError;
 use certkeep_engine::access::AccessError;
 use certkeep_store::{BackupError, CopyError, OpenError, RotateError};
 
@@ -32,6 +33,9 @@ pub enum CommandError {
     /// The demo did not come to its end.
     #[error(transparent)]
     Demo(#[from] DemoError),
+    /// The entry cannot be deleted now.
+    #[error(transparent)]
+    Entry(UseCaseError),
     /// What is to be logged cannot be understood.
     #[error(transparent)]
     Filter(#[from] InvalidFilter),
@@ -47,6 +51,14 @@ pub enum CommandError {
     /// There is no account at the CA.
     #[error("there is no account at {0} yet: the first application registers one")]
     NoAccount(String),
+    /// There is no such CA.
+    #[error("no CA of the configuration is called {text:?}; there is {all}")]
+    NoCa {
+        /// What was given.
+        text: String,
+        /// What they are called.
+        all: String,
+    },
     /// There is no such certificate.
     #[error("there is no server certificate {0:?}, or it holds nothing yet")]
     NoCertificate(String),
@@ -142,6 +154,7 @@ impl CommandError {
             | CommandError::Unreadable { .. } => ExitCode::from(2),
             CommandError::Dns(failure) if failure.code == Code::ProviderParameter => ExitCode::from(2),
             CommandError::NoAccount(_)
+            | CommandError::NoCa { .. }
             | CommandError::NoCertificate(_)
             | CommandError::NoClient(_)
             | CommandError::NoFailure(_)
@@ -152,6 +165,7 @@ impl CommandError {
             | CommandError::Copy(_)
             | CommandError::Demo(_)
             | CommandError::Dns(_)
+            | CommandError::Entry(_)
             | CommandError::NameTaken(_)
             | CommandError::Open(_)
             | CommandError::Output(_)

@@ -1,11 +1,12 @@
-//! `certkeep revoke`: takes the certificate that an entry holds out of the world. Works beside a service that runs.
+//! `certkeep revoke`: takes the certificate that an entry holds out of the world, and has another one applied for. Works
+//! beside a service that runs, which begins with that within a minute.
 use std::sync::Arc;
 
 use certkeep_acme::AcmeIssuer;
 use certkeep_core::certificate::{Certificate, CertificateId};
 use certkeep_core::ports::{Certificates, RevocationReason};
 use certkeep_core::time::SystemClock;
-use certkeep_engine::revoking::{RevokeError, revoke};
+use certkeep_engine::revoking::{RevokeError, apply_anew, revoke, revoke_and_delete};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
@@ -22,6 +23,12 @@ pub(super) struct Arguments {
     /// Why
     #[arg(long, value_enum, default_value_t = Reason::Unspecified)]
     reason: Reason,
+    /// Do not apply for another one at once
+    #[arg(long, conflicts_with = "delete")]
+    no_renew: bool,
+    /// Delete the entry as well
+    #[arg(long)]
+    delete: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -59,6 +66,8 @@ struct Revoked<'a> {
     id: i64,
     name: &'a str,
     reason: Reason,
+    renewing: bool,
+    deleted: bool,
 }
 
 pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<(), CommandError> {
@@ -70,13 +79,31 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<(), CommandErr
         let unknown = || CommandError::NoCertificate(arguments.certificate.clone());
         let entry = find(store, &arguments.certificate).await?.ok_or_else(unknown)?;
         let issuer = AcmeIssuer::new(Arc::new(SystemClock));
-        revoke(store, &issuer, &cas, entry.id, arguments.reason.into()).await.map_err(|error| match error {
+        let reason = arguments.reason.into();
+        let renewing = if arguments.delete {
+            revoke_and_delete(store, &issuer, &cas, entry.id, reason).await.map(|()| false)
+        } else {
+            match revoke(store, &issuer, &cas, entry.id, reason).await {
+                Ok(()) if !arguments.no_renew => apply_anew(store, entry.id, store.clock().now()).await,
+                revoked => revoked.map(|()| false),
+            }
+        };
+        let renewing = renewing.map_err(|error| match error {
+            RevokeError::Entry(error) => CommandError::Entry(error),
             RevokeError::Failure(failure) => CommandError::Ca(failure),
             RevokeError::NotFound => unknown(),
             RevokeError::Store(error) => error.into(),
         })?;
-        let revoked = Revoked { id: entry.id.0, name: &entry.name, reason: arguments.reason };
-        print(&if arguments.json { object(&revoked) } else { format!("{} is revoked\n", entry.name) })
+        if arguments.json {
+            let (id, name, reason) = (entry.id.0, entry.name.as_str(), arguments.reason);
+            return print(&object(&Revoked { id, name, reason, renewing, deleted: arguments.delete }));
+        }
+        let then = match (renewing, arguments.delete) {
+            (_, true) => " and deleted",
+            (true, false) => "; another one is applied for",
+            (false, false) => "",
+        };
+        print(&format!("{} is revoked{then}\n", entry.name))
     }))
 }
 

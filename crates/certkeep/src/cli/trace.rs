@@ -1,9 +1,10 @@
-//! `certkeep trace`: what each step of a certificate's issuances saw. Works beside a service that runs.
+//! `certkeep trace`: what each step of a certificate's issuances saw, and when the next one begins. Works beside a service
+//! that runs.
 use std::fmt::Write;
 
 use certkeep_core::fallback::host;
 use certkeep_core::issuance::IssuanceSummary;
-use certkeep_core::ports::{Certificates, Issuances};
+use certkeep_core::ports::{Certificates, Issuances, RenewalState, Renewals};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -18,7 +19,7 @@ pub(super) struct Arguments {
     /// All issuances that are kept, not the last one alone
     #[arg(long)]
     all: bool,
-    /// Print one JSON array
+    /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
@@ -26,21 +27,53 @@ pub(super) struct Arguments {
 pub(super) fn run(place: &Place, Arguments { name, all, json }: &Arguments) -> Result<(), CommandError> {
     let location = place.config()?.location(&place.data)?;
     let runtime = runtime()?;
-    let mut issuances = runtime.block_on(with_store(&location, async |store| {
+    let (renewal, mut issuances) = runtime.block_on(with_store(&location, async |store| {
         let entry = store.certificate_by_name(name).await?.ok_or_else(|| CommandError::NoCertificate(name.clone()))?;
-        Ok(store.issuances(entry.id).await?)
+        Ok((store.renewal_state(entry.id).await?, store.issuances(entry.id).await?))
     }))?;
     if !all {
         issuances.truncate(1);
     }
     if *json {
         let objects: Vec<Value> = issuances.iter().map(object).collect();
-        return print(&format!("{}\n", Value::from(objects)));
+        return print(&format!("{}\n", json!({ "renewal": plan(&renewal), "issuances": objects })));
     }
-    if issuances.is_empty() {
-        return print("Nothing was applied for under this name yet.\n");
+    let mut parts: Vec<String> = issuances.iter().map(told).collect();
+    if parts.is_empty() {
+        parts.push("Nothing was applied for under this name yet.\n".to_owned());
     }
-    print(&issuances.iter().map(told).collect::<Vec<_>>().join("\n"))
+    parts.extend(planned(&renewal));
+    print(&parts.join("\n"))
+}
+
+fn plan(renewal: &RenewalState) -> Value {
+    let choice = renewal.choice.as_ref();
+    json!({
+        "next_issuance": renewal.next_issuance,
+        "window": choice.map(|choice| json!({ "start": choice.window.start(), "end": choice.window.end() })),
+        "chosen": choice.map(|choice| choice.at),
+        "explanation_url": renewal.explanation_url,
+        "ask_at": renewal.ask_at,
+    })
+}
+
+/// What is planned, if anything is.
+fn planned(renewal: &RenewalState) -> Option<String> {
+    let mut text = String::new();
+    if let Some(next) = renewal.next_issuance {
+        let _ = writeln!(text, "The next issuance begins {next}.");
+    }
+    if let Some(choice) = renewal.choice {
+        let (start, end) = (choice.window.start(), choice.window.end());
+        let _ = writeln!(text, "  The CA wants the renewal between {start} and {end}; chosen is {}.", choice.at);
+    }
+    if let Some(why) = &renewal.explanation_url {
+        let _ = writeln!(text, "  Why: {why}");
+    }
+    if let Some(ask) = renewal.ask_at {
+        let _ = writeln!(text, "  The CA is asked about it again {ask}.");
+    }
+    (!text.is_empty()).then_some(text)
 }
 
 fn object(issuance: &IssuanceSummary) -> Value {

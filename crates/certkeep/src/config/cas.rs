@@ -1,22 +1,24 @@
-//! `[acme]` and its `[[acme.fallback]]`: the CAs, in the order in which they are asked.
+//! `[acme]`, its `[[acme.fallback]]` and `[[acme.for]]`: the CAs, in the order in which they are asked, and for which names.
 use std::ops::Range;
 use std::path::PathBuf;
 
 use certkeep_core::authority::{self, Authority};
 use certkeep_core::material::KeyType;
 use certkeep_core::ports::{CertificateAuthority, ExternalAccount};
-use certkeep_engine::{Cas, Choice};
+use certkeep_engine::{Cas, Choice, Rule};
 use secrecy::SecretString;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::values::{self, Contact, Directory};
+use super::values::{self, Contact, Directory, Domain};
 use super::{Config, ConfigError};
 
 /// `[acme]`: the CA that certificates are applied for at, and those that are asked when it cannot issue.
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Acme {
+    /// What it is called elsewhere in this file and by `--ca`.
+    name: Option<Spanned<String>>,
     /// Its directory (RFC 8555 §7.1.1).
     directory: Spanned<Directory>,
     /// Contact URLs (RFC 8555 §7.3).
@@ -38,11 +40,14 @@ pub struct Acme {
     preferred_chain: Option<String>,
     /// Asked in this order when those before could not issue for reasons of their own.
     fallback: Vec<Fallback>,
+    /// What is so for some names only.
+    r#for: Vec<For>,
 }
 
 impl Default for Acme {
     fn default() -> Self {
         Acme {
+            name: None,
             directory: Spanned::new(0..0, Directory::default()),
             contact: Vec::new(),
             roots: Vec::new(),
@@ -53,14 +58,27 @@ impl Default for Acme {
             profile: None,
             preferred_chain: None,
             fallback: Vec::new(),
+            r#for: Vec::new(),
         }
     }
+}
+
+/// `[[acme.for]]`: which of the CAs are asked for names below a suffix.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct For {
+    /// What all names of a certificate are, or lie below.
+    suffix: Spanned<Domain>,
+    /// The CAs by name, in the order in which they are asked.
+    cas: Vec<Spanned<String>>,
 }
 
 /// `[[acme.fallback]]`: a further CA.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Fallback {
+    /// As in `[acme]`.
+    name: Option<Spanned<String>>,
     /// As in `[acme]`.
     directory: Spanned<Directory>,
     /// As in `[acme]`, whose contact it is if absent.
@@ -97,7 +115,8 @@ impl Config {
             Binding { kid: acme.eab_kid.as_ref(), key: acme.eab_hmac_key.as_ref(), key_file: acme.eab_hmac_key_file.as_ref() };
         let first = self.ca(acme.directory.get_ref(), acme.directory.span(), &acme.contact, &acme.roots, binding)?;
         let (profile, preferred_chain) = (acme.profile.clone(), acme.preferred_chain.clone());
-        let mut cas = Cas::from(Choice { ca: first, key_type: acme.key_type, profile, preferred_chain });
+        let name = acme.name.as_ref().map(|name| name.get_ref().clone());
+        let mut cas = Cas::from(Choice { name, ca: first, key_type: acme.key_type, profile, preferred_chain });
         for further in &acme.fallback {
             let binding = Binding {
                 kid: further.eab_kid.as_ref(),
@@ -112,9 +131,41 @@ impl Config {
             let ca = self.ca(directory, further.directory.span(), contact, &further.roots, binding)?;
             let key_type = further.key_type.unwrap_or(acme.key_type);
             let (profile, preferred_chain) = (further.profile.clone(), further.preferred_chain.clone());
-            cas.further.push(Choice { ca, key_type, profile, preferred_chain });
+            let name = self.free_name(&cas, further.name.as_ref())?;
+            cas.further.push(Choice { name, ca, key_type, profile, preferred_chain });
+        }
+        for rule in &acme.r#for {
+            let rule = self.rule(&cas, rule)?;
+            cas.rules.push(rule);
         }
         Ok(cas)
+    }
+
+    /// A name that is no other CA's.
+    fn free_name(&self, cas: &Cas, name: Option<&Spanned<String>>) -> Result<Option<String>, ConfigError> {
+        let Some(name) = name else { return Ok(None) };
+        if cas.called(name.get_ref()).is_some() {
+            return Err(self.source.problem(name.span(), "another CA is called so"));
+        }
+        Ok(Some(name.get_ref().clone()))
+    }
+
+    fn rule(&self, cas: &Cas, For { suffix, cas: asked }: &For) -> Result<Rule, ConfigError> {
+        let mut directories = Vec::with_capacity(asked.len());
+        for name in asked {
+            let Some(choice) = cas.called(name.get_ref()) else {
+                let all: Vec<&str> = cas.iter().map(Choice::called).collect();
+                return Err(self.source.problem(name.span(), format!("no CA is called so; there is {}", all.join(", "))));
+            };
+            if directories.contains(&choice.ca.directory) {
+                return Err(self.source.problem(name.span(), "this CA is in the list already"));
+            }
+            directories.push(choice.ca.directory.clone());
+        }
+        if directories.is_empty() {
+            return Err(self.source.problem(suffix.span(), "needs at least one CA in cas"));
+        }
+        Ok(Rule { suffix: suffix.get_ref().0.clone(), directories })
     }
 
     fn ca(

@@ -223,6 +223,36 @@ fn a_ca_stands_in_the_list_once() {
 }
 
 #[test]
+fn some_names_have_cas_of_their_own() {
+    let cas = "[acme]\nname = \"main\"\n[[acme.fallback]]\nname = \"lan\"\ndirectory = \"https://one.example/dir\"\n\
+               [[acme.fallback]]\ndirectory = \"letsencrypt-staging\"\n";
+    let rule = |cas: &str| format!("[[acme.for]]\nsuffix = \"lan.example.net\"\ncas = [{cas}]\n");
+    let parsed = parse(&format!("{cas}{}", rule("\"lan\", \"letsencrypt\", \"letsencrypt-staging\""))).unwrap();
+    let settings = parsed.engine_settings().unwrap();
+    let order = |name: &str| -> Vec<String> {
+        let names = [name.parse().unwrap()];
+        settings.cas.order_for(&names).into_iter().map(|choice| choice.called().to_owned()).collect()
+    };
+    assert_eq!(order("pbx.lan.example.net"), ["lan", "main", "letsencrypt-staging"]);
+    assert_eq!(order("pbx.example.net"), ["main", "lan", "letsencrypt-staging"]);
+    for (rule, expected) in [
+        (
+            rule("\"lan\", \"nosuch\""),
+            "line 10, column 15: [[acme.for]] cas: no CA is called so; there is main, lan, letsencrypt-staging",
+        ),
+        (rule("\"lan\", \"lan\""), "line 10, column 15: [[acme.for]] cas: this CA is in the list already"),
+        (rule(""), "line 9, column 10: [[acme.for]] suffix: needs at least one CA in cas"),
+        (
+            "[[acme.fallback]]\nname = \"main\"\ndirectory = \"https://two.example/\"\n".to_owned(),
+            "line 9, column 8: [[acme.fallback]] name: another CA is called so",
+        ),
+    ] {
+        let refusal = refused(&format!("{cas}{rule}"));
+        assert!(refusal.contains(expected), "{refusal}");
+    }
+}
+
+#[test]
 fn public_cas_go_by_a_word_and_some_want_an_account_with_them_first() {
     let cas =
         parse("[acme]\ndirectory = \"letsencrypt-staging\"\nprofile = \"shortlived\"\n").unwrap().engine_settings().unwrap().cas;

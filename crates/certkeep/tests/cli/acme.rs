@@ -3,15 +3,18 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use certkeep_acme::AcmeIssuer;
+use certkeep_core::application::{Application, Names};
 use certkeep_core::issuance::AcmeAccount;
 use certkeep_core::material::{KeyType, PrivateKey, certificate_request};
 use certkeep_core::name::DnsName;
 use certkeep_core::ports::{
-    CertificateAuthority, Certificates, Issuances, Issuer, NewCertificate, NewServer, OrderRequest, Settings, Version,
+    CertificateAuthority, Certificates, Change, Issuances, Issuer, NewCertificate, NewServer, OrderRequest, Renewals, Settings,
+    Store, Version,
 };
-use certkeep_core::time::SystemClock;
+use certkeep_core::time::{Clock, SystemClock};
 use certkeep_sandbox::{Options, Sandbox};
 use certkeep_store::{Options as StoreOptions, SqlStore};
+use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
@@ -142,6 +145,45 @@ async fn a_rotation_that_was_interrupted_is_brought_to_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn each_ca_has_an_account_of_its_own_that_is_told_by_the_cas_name() {
+    let house = House::build().await;
+    house.register().await;
+    let other = Sandbox::start(Options::default()).await.unwrap();
+    house.data.configure(&format!(
+        "[acme]\nname = \"first\"\ndirectory = \"{}\"\nroots = [\"root.pem\"]\n\
+         [[acme.fallback]]\nname = \"second\"\ndirectory = \"{}\"\nroots = [\"other.pem\"]\n",
+        house.sandbox.directory_url(),
+        other.directory_url(),
+    ));
+    fs::write(house.data.folder().join("other.pem"), other.tls_root_pem()).unwrap();
+    let ca = CertificateAuthority {
+        directory: other.directory_url().to_owned(),
+        roots: vec![other.tls_root_pem().to_owned()],
+        ..house.ca.clone()
+    };
+    let account = house.issuer.register(&ca, &house.issuer.new_account(&ca).unwrap()).await.unwrap();
+    let store = house.store().await;
+    store.keep_acme_account(&account).await.unwrap();
+
+    let before = house.json(&["acme", "account", "list"]).await;
+    let rotated = house.json(&["acme", "account", "rotate", "--ca", "second"]).await;
+    assert_eq!(rotated["directory"], other.directory_url());
+    assert_ne!(rotated["thumbprint"], before[1]["thumbprint"]);
+    assert_eq!(house.json(&["acme", "account", "list"]).await, json!([before[0], rotated]));
+    let kept = store.acme_account(&ca.directory).await.unwrap().unwrap();
+    store.close().await;
+    let exported = house.run(&["acme", "account", "export", "--stdout", "--ca", &ca.directory]).await;
+    assert_eq!(exported.stdout, certkeep_acme::account_key(&kept).unwrap().to_pem().expose_secret());
+    let nobody = house.run(&["acme", "account", "rotate", "--ca", "third"]).await;
+    assert_eq!((nobody.code, nobody.stdout.as_str()), (3, ""));
+    assert!(
+        nobody.stderr.contains("no CA of the configuration is called \"third\"; there is first, second"),
+        "{}",
+        nobody.stderr
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_exported_key_is_the_accounts_and_for_its_owner_alone() {
     let house = House::build().await;
     let account = house.register().await;
@@ -169,9 +211,36 @@ async fn a_certificate_is_revoked_by_name_or_number_and_twice_is_no_error() {
     house.certify(&house.register().await).await;
     let revoked = house.json(&["revoke", NAME, "--reason", "key-compromise"]).await;
     assert_eq!((&revoked["name"], &revoked["reason"]), (&json!(NAME), &json!("key-compromise")));
+    assert_eq!((&revoked["renewing"], &revoked["deleted"]), (&json!(false), &json!(false)), "there is no application");
     assert_eq!(house.sandbox.revoked(), 1);
     let number = revoked["id"].to_string();
     assert_eq!(house.run(&["revoke", &number]).await.stdout, format!("{NAME} is revoked\n"));
+    assert_eq!(house.run(&["revoke", &number, "--delete", "--no-renew"]).await.code, 2);
+    assert_eq!(house.run(&["revoke", &number, "--delete"]).await.stdout, format!("{NAME} is revoked and deleted\n"));
+    assert_eq!(house.run(&["revoke", NAME]).await.code, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_revocation_another_certificate_is_applied_for_unless_that_is_unwanted() {
+    let house = House::build().await;
+    house.certify(&house.register().await).await;
+    let store = house.store().await;
+    let entry = store.certificate_by_name(NAME).await.unwrap().unwrap();
+    let names = Names::parse("pbx.example.com").unwrap();
+    let application = Application { names, dns_provider: "pdns".to_owned(), auth: Vec::new() };
+    let later = Timestamp::from_second(SystemClock.now().as_second() + 3_600_000).unwrap();
+    let change = Change { application: Some(Some(application)), next_issuance: Some(Some(later)), ..Change::default() };
+    store.change(entry.id, &change, SystemClock.now()).await.unwrap();
+    let epoch = store.epoch().await.unwrap().certificates;
+
+    assert_eq!(house.run(&["revoke", NAME, "--no-renew"]).await.stdout, format!("{NAME} is revoked\n"));
+    assert_eq!(store.renewal_state(entry.id).await.unwrap().next_issuance, Some(later));
+    let revoked = house.run(&["revoke", NAME]).await;
+    assert_eq!(revoked.stdout, format!("{NAME} is revoked; another one is applied for\n"), "{}", revoked.stderr);
+    let due = store.renewal_state(entry.id).await.unwrap().next_issuance.unwrap();
+    assert!(due <= SystemClock.now(), "{due}");
+    assert!(store.epoch().await.unwrap().certificates > epoch, "a service that runs forgets the entry");
+    store.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

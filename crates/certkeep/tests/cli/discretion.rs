@@ -61,7 +61,8 @@ async fn no_token_secret_or_parameter_is_in_a_trace_or_in_the_log_at_its_most_ta
         assert!(lines.iter().all(|line| told.stdout.contains(line)), "{lines:?}: {}{}", told.stdout, told.stderr);
     }
     let objects = data.run(&["trace", "bad.example.com.pem", "--all", "--json"]);
-    let issuances: Value = serde_json::from_str(&objects.stdout).unwrap();
+    let objects_told: Value = serde_json::from_str(&objects.stdout).unwrap();
+    let issuances = &objects_told["issuances"];
     assert_eq!((&issuances[0]["step"], &issuances[0]["failure"]["code"]), (&json!("failed"), &json!(101)));
     let nobody = data.run(&["trace", "nobody.pem"]);
     assert_eq!((nobody.code, nobody.stdout.as_str()), (3, ""));

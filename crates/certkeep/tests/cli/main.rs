@@ -18,3 +18,4 @@ mod keys;
 mod nodes;
 mod process;
 mod serve;
+mod trace;

@@ -3,7 +3,7 @@ use certkeep_core::failure::Code;
 use certkeep_core::issuance::Step;
 use certkeep_core::ports::Issuances;
 use certkeep_core::time::Clock;
-use certkeep_engine::Settings;
+use certkeep_engine::{Rule, Settings};
 use certkeep_sandbox::{Fault, Options, RetryAfter, Sandbox, Times};
 use jiff::SignedDuration;
 
@@ -72,5 +72,21 @@ async fn what_another_ca_would_meet_as_well_asks_no_other() {
     assert_eq!(running.failed(id).await.code, Code::RecordNotVisible);
     assert_eq!(second.orders(), 0);
     assert_eq!(running.store.issuances(id).await.unwrap()[0].tried, []);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn names_with_cas_of_their_own_are_applied_for_at_these_alone() {
+    let (house, first) = (House::new(Options::default()).await, another().await);
+    let mut settings = both(&first, &house.sandbox);
+    let suffix = "lan.example.com".parse().unwrap();
+    settings.cas.rules = vec![Rule { suffix, directories: vec![house.sandbox.directory_url().to_owned()] }];
+    let running = house.start_with(|ports| ports, settings).await;
+    let id = running.apply("pbx.lan.example.com,*.lan.example.com", house.input()).await;
+    running.issued(id).await;
+    house.sandbox.faults().set(Fault::RateLimit, Times::Always);
+    let id = running.apply("other.lan.example.com", house.input()).await;
+    assert_eq!(running.failed(id).await.code, Code::CaRateLimited);
+    assert_eq!((first.orders(), house.sandbox.issued()), (0, 1));
     running.stop().await;
 }

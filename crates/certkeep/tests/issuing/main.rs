@@ -25,3 +25,5 @@ mod process;
 mod programs;
 mod renewals;
 mod renewing;
+mod revoked;
+mod rotated;

@@ -83,6 +83,9 @@ pub struct Call {
     pub every: Option<f64>,
     /// The longest that they may take together, in seconds.
     pub within: Option<f64>,
+    /// Whether a change is waited for before the next one to its zone, and not at once.
+    #[serde(default)]
+    pub before: bool,
     /// An expression over the answer: for how many seconds the session is good.
     pub lasts: Option<String>,
     /// The vendor keeps a value twice that was put up twice: removal looks for all of them.
@@ -141,6 +144,7 @@ impl Call {
             ("until", self.until.is_some()),
             ("every", self.every.is_some()),
             ("within", self.within.is_some()),
+            ("before", self.before),
             ("lasts", self.lasts.is_some()),
             ("assertion", self.assertion.is_some()),
             ("doubles", self.doubles),

@@ -32,7 +32,7 @@ const EXTRAS: &[(&str, &[&str])] = &[
     ("set.create", &["keep", "first", "then"]),
     ("set.clear", &["keep", "first", "then"]),
     ("commit", &["when", "keep", "first", "then"]),
-    ("wait", &["when", "until", "every", "within"]),
+    ("wait", &["when", "until", "every", "within", "before"]),
     ("step", &["when", "each", "where", "keep", "until", "every", "within"]),
     ("detail", &["where", "detail"]),
 ];
@@ -203,6 +203,10 @@ impl Checker<'_> {
         if let Some(wait) = &page.wait {
             self.call("wait", "wait", wait, RECORD);
             self.wants("wait.until", wait.until.as_ref());
+            let uses_got = |source: &str| template::wanted(source).is_ok_and(|wanted| wanted.contains("got"));
+            if wait.before && wait.sources().into_iter().any(uses_got) {
+                self.wrong("wait.before", "the call may not use got: what the change kept is not known by then");
+            }
         }
     }
 

@@ -147,10 +147,8 @@ impl Recipe {
             let scope = scope.clone().with_json("got", &got);
             got.extend(self.step(stage, step, &scope).await?.ok_or_else(|| self.not_there(stage))?);
         }
-        if let Some(wait) = &self.page.wait
-            && stage != Stage::Zone
-        {
-            self.step(stage, wait, &scope.clone().with_json("got", &got)).await?;
+        if stage != Stage::Zone {
+            self.settle(stage, &scope.clone().with_json("got", &got)).await?;
         }
         Ok(got)
     }
@@ -158,6 +156,10 @@ impl Recipe {
     /// Waits for the job of a change whose answer was lost, if what `[find]` kept is enough to ask for it.
     pub(super) async fn caught_up(&self, stage: Stage, scope: &Scope, found: &Map<String, Value>) -> Result<(), Trouble> {
         let Some(wait) = &self.page.wait else { return Ok(()) };
+        if wait.before {
+            self.closes(scope);
+            return Ok(());
+        }
         for source in wait.sources() {
             let wanted = template::wanted_whole(source).map_err(|error| self.fault(stage, &error))?;
             let lacking = |name: &String| match name.split_once('.') {
@@ -193,7 +195,7 @@ impl Recipe {
     }
 
     /// Makes a call until its answer says that the job is done.
-    async fn call_until(&self, stage: Stage, step: &Call, scope: &Scope) -> Result<Reply, Trouble> {
+    pub(super) async fn call_until(&self, stage: Stage, step: &Call, scope: &Scope) -> Result<Reply, Trouble> {
         let Some(until) = &step.until else { return self.call(stage, step, scope).await };
         let within = step.within.unwrap_or(WITHIN);
         let every = Duration::try_from_secs_f64(step.every.unwrap_or(EVERY).max(0.01)).unwrap_or_default();

@@ -54,10 +54,14 @@ impl Recipe {
             let pause = match self.change_set_once(set, scope, record, up).await? {
                 Change::Needless => return Ok(lost),
                 Change::Written => return Ok(true),
-                Change::Conflict => pauses.next().copied().ok_or_else(|| {
-                    let failure = self.failure(if up { Stage::Add } else { Stage::Remove }, Code::ProviderError);
-                    Trouble::lasting(failure.fact("somebody else changed the records at every try"))
-                })?,
+                Change::Conflict => {
+                    let stage = if up { Stage::Add } else { Stage::Remove };
+                    self.until_open(stage, scope).await?;
+                    pauses.next().copied().ok_or_else(|| {
+                        let failure = self.failure(stage, Code::ProviderError);
+                        Trouble::lasting(failure.fact("somebody else changed the records at every try"))
+                    })?
+                }
                 Change::Lost(trouble) => {
                     lost |= trouble.unsure;
                     patience.pause(&trouble).ok_or(trouble)?

@@ -151,7 +151,10 @@ impl Recipe {
                 }
                 // It has a record of its own already; removal finds it by its value.
                 Ok(Reply::Present | Reply::Absent) => return Ok(Value::Null),
-                Ok(Reply::Conflict) => self.unsettled(Stage::Add),
+                Ok(Reply::Conflict) => {
+                    self.until_open(Stage::Add, scope).await?;
+                    self.unsettled(Stage::Add)
+                }
                 Err(trouble) => trouble,
             };
             let Some(pause) = patience.pause(&trouble) else { return Err(trouble) };
@@ -207,7 +210,7 @@ impl Recipe {
         for found in &records {
             let scope = scope.clone().with_json("record", found);
             let Some(scope) = self.prepared(Stage::Remove, call, scope).await? else { continue };
-            let reply = match (self.call(Stage::Remove, call, &scope).await, &self.page.find) {
+            let reply = match (self.call_open(Stage::Remove, call, &scope).await, &self.page.find) {
                 // What a vendor says of a record that is gone is told nowhere for many: looking tells.
                 (Err(trouble), Some(find)) if trouble.failure.code == Code::RecordRefused => {
                     if !self.ours(find, &scope, record).await?.is_empty() {
@@ -306,7 +309,7 @@ impl Recipe {
     }
 
     /// Somebody else is changing the same thing: it may do better in a moment.
-    fn unsettled(&self, stage: Stage) -> Trouble {
+    pub(super) fn unsettled(&self, stage: Stage) -> Trouble {
         let failure: Failure = self.failure(stage, Code::ProviderError).fact("somebody else is changing the same records");
         Trouble { passing: true, ..Trouble::lasting(failure) }
     }

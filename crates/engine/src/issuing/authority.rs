@@ -5,18 +5,24 @@ use certkeep_core::issuance::AcmeAccount;
 use certkeep_core::ports::{CertificateAuthority, Issuer, StoreError};
 
 use super::{FIRST_LEASE, LEASE_MARGIN, Run, Stopped};
-use crate::Choice;
+use crate::{Choice, account};
 
 /// How often an issuance may find its account gone at a CA and register anew.
 const MAX_REGISTRATIONS: u32 = 1;
 
 impl Run {
-    /// Where the order stands, or is to be placed: at the first CA that this issuance has not tried.
+    /// Where the order stands, or is to be placed: at the first CA for its names that this issuance has not tried.
     pub(super) fn choice(&self) -> &Choice {
         let cas = &self.engine.inner.settings.cas;
         let placed = self.issuance.directory.as_deref().and_then(|directory| cas.at(directory));
-        let next = || fallback::next(directories(cas), &self.issuance.tried).and_then(|directory| cas.at(directory));
-        placed.or_else(next).unwrap_or(&cas.first)
+        let next = || fallback::next(self.directories(), &self.issuance.tried).and_then(|directory| cas.at(directory));
+        placed.or_else(next).unwrap_or_else(|| cas.first_for(self.issuance.application.names.as_slice()))
+    }
+
+    /// Those that are asked for the names of the application, in order.
+    fn directories(&self) -> impl Iterator<Item = &str> {
+        let names = self.issuance.application.names.as_slice();
+        self.engine.inner.settings.cas.order_for(names).into_iter().map(|choice| choice.ca.directory.as_str())
     }
 
     pub(super) fn ca(&self) -> &CertificateAuthority {
@@ -69,13 +75,25 @@ impl Run {
         self.keep_lease(FIRST_LEASE).await
     }
 
-    /// Heeds what the CA asks for, and begins again at the next CA, if there is one and the failure is this one's alone; answers whether it does. What is
-    /// in the journal is taken down first: the next CA wants other values.
+    /// Brings a change of the account's key to its end that was interrupted, once in an issuance: the CA may not take the old
+    /// key any more, and may call that by many names. Answers whether there was one.
+    pub(super) async fn has_another_key(&mut self) -> Result<bool, StoreError> {
+        if self.key_changed || !account::is_rotating(self.engine.store(), &self.ca().directory).await? {
+            return Ok(false);
+        }
+        self.key_changed = true;
+        let finished = self.engine.finish_rotation(self.ca()).await?;
+        self.keep_lease(FIRST_LEASE).await?;
+        Ok(finished)
+    }
+
+    /// Heeds what the CA asks for, and begins again at the next CA, if there is one and the failure is this one's alone;
+    /// answers whether it does. What is in the journal is taken down first: the next CA wants other values.
     pub(super) async fn move_on(&mut self, failure: &Failure) -> Result<bool, StoreError> {
         self.heed(failure).await?;
         let here = Tried { directory: self.ca().directory.clone(), failure: failure.clone() };
         let tried: Vec<Tried> = self.issuance.tried.iter().cloned().chain([here]).collect();
-        let Some(next) = fallback::next(directories(&self.engine.inner.settings.cas), &tried) else { return Ok(false) };
+        let Some(next) = fallback::next(self.directories(), &tried) else { return Ok(false) };
         if !failure.moves_on() {
             return Ok(false);
         }
@@ -84,12 +102,8 @@ impl Run {
         self.take_down().await;
         self.issuance.tried = tried;
         self.forget_order();
-        (self.key, self.registrations) = (None, 0);
+        (self.key, self.registrations, self.key_changed) = (None, 0, false);
         self.keep_lease(FIRST_LEASE).await?;
         Ok(true)
     }
-}
-
-fn directories(cas: &crate::Cas) -> impl Iterator<Item = &str> {
-    cas.iter().map(|choice| choice.ca.directory.as_str())
 }

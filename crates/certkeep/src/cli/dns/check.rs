@@ -47,11 +47,12 @@ struct Setting {
 }
 
 impl Setting {
-    fn new(place: &Place, Arguments { directory, .. }: &Arguments) -> Result<Setting, CommandError> {
+    fn new(place: &Place, Arguments { directory, names, .. }: &Arguments) -> Result<Setting, CommandError> {
         let config = place.config_file().map(|path| Config::read(&path)).transpose()?;
         let settings = config.as_ref().map(Config::engine_settings).transpose()?;
         let resolver = config.as_ref().map(Config::resolver_options).transpose()?.unwrap_or_default();
-        let (ca, delegations) = settings.map(|settings| (settings.cas.first.ca, settings.delegations)).unzip();
+        let (cas, delegations) = settings.map(|settings| (settings.cas, settings.delegations)).unzip();
+        let ca = cas.map(|cas| cas.first_for(names).ca.clone());
         let ca = match directory {
             Some(directory) => Some(CertificateAuthority {
                 directory: directory.clone(),

@@ -280,3 +280,44 @@ async fn a_refused_removal_is_looked_after() {
         assert_eq!(vendor.lines(), ["DELETE /records/1", "GET /records"]);
     }
 }
+
+/// For a while after a change the zone takes no other.
+#[tokio::test]
+async fn a_zone_that_a_change_closes_is_waited_for_before_the_next_one() {
+    let parts = r#"
+[add]
+post = "/add"
+[remove]
+post = "/remove"
+[wait]
+before = true
+get = "/state"
+until = "open"
+every = 0.01
+"#;
+    let looks = AtomicUsize::new(0);
+    let vendor = Vendor::start(move |asked| match asked.line.as_str() {
+        "GET /state" => {
+            let left = looks.load(Ordering::SeqCst).saturating_sub(1);
+            looks.store(left, Ordering::SeqCst);
+            said(200, format!("{{\"open\": {}}}", left == 0))
+        }
+        _ if looks.load(Ordering::SeqCst) > 0 => said(412, "{}"),
+        _ => {
+            looks.store(2, Ordering::SeqCst);
+            said(200, "{}")
+        }
+    })
+    .await;
+    let page = page(&format!("{BARE}{parts}"));
+    let provider = vendor.provider(&page);
+    provider.add("v").await.unwrap();
+    assert_eq!(vendor.lines(), ["POST /add"]);
+    provider.remove("v", None).await.unwrap();
+    assert_eq!(vendor.lines()[1..], ["GET /state", "GET /state", "POST /remove"]);
+    // Another process finds the zone closed and does not know why.
+    vendor.provider(&page).remove("v", None).await.unwrap();
+    assert_eq!(vendor.lines()[4..], ["POST /remove", "GET /state", "GET /state", "POST /remove"]);
+    vendor.provider(&page).add("v").await.unwrap();
+    assert_eq!(vendor.lines()[8..], ["POST /add", "GET /state", "GET /state", "POST /add"]);
+}
