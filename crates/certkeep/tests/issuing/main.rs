@@ -25,3 +25,4 @@ mod process;
 mod programs;
 mod renewals;
 mod renewing;
+mod spreading;
