@@ -40,7 +40,7 @@ pub(crate) async fn fill(folder: &Path, count: usize) {
         let new = NewCertificate {
             name: format!("{name}.pem"),
             version: Some(Version { chain: chain.clone(), key: Some(key), held, directory: None }),
-            server: Some(NewServer { application: Some(application), next_issuance: Some(not_after) }),
+            server: Some(NewServer { application: Some(application), next_issuance: Some(not_after), owner: None }),
             upload: None,
             limit: None,
         };

@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
+use certkeep_core::schedule::Pace;
 use secrecy::SecretString;
 use serde::Deserialize;
 use toml::Spanned;
@@ -120,6 +121,8 @@ pub struct Limits {
     trusted: Option<u32>,
     /// Issuances under way at once.
     concurrency: NonZeroU32,
+    /// Renewals in good time that begin within a minute.
+    renewals_per_minute: NonZeroU32,
 }
 
 /// `[log]`: what is logged, and how.
@@ -207,7 +210,12 @@ impl Default for Dns {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { server: None, trusted: None, concurrency: NonZeroU32::MIN.saturating_add(15) }
+        Limits {
+            server: None,
+            trusted: None,
+            concurrency: NonZeroU32::MIN.saturating_add(15),
+            renewals_per_minute: Pace::default().per_minute,
+        }
     }
 }
 

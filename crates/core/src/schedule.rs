@@ -1,21 +1,16 @@
 //! In which order due work is begun, and how much of it at once.
 //!
-//! Rules for a store that keeps two numbers with each entry that has an application: its [`Urgency`] and the instant at
-//! which it is due. They can be indexed together, and are all that it needs to pick what to begin:
+//! The store keeps an [`Urgency`] with each entry and picks class by class, the most pressing first:
 //!
-//! 1. What has become urgent with time is marked: `urgency = 1` where it is 3 and [`urgent_at`] has passed, `urgency = 0`
-//!    where the certificate has expired. Both instants are written with the version.
-//! 2. What is due is begun in the order of urgency, due instant and number, at most [`Pace::free`] at a time; how many
-//!    were begun within the last minute, by any node, is counted in the store.
-//! 3. When there is a crowd, more overdue than may begin within some minutes (after an outage, a restart, a mass
-//!    revocation), all that is due within the next day is read once, [`spread`], and the due instants that changed are
-//!    written. What is planned already has to be among it: two plans that do not know of each other crowd again. Until
-//!    then step 2 is right too, but knows nothing of owners.
+//! 1. What has become more pressing with time is marked: it is urgent from [`urgent_at`] on, and expired in the end.
+//! 2. An application that is due gets a turn ([`Turns`]), so that no client waits for all that another asks for.
+//! 3. Renewals in good time begin at a [`Pace`], counted over all nodes, and not in the first minutes of an hour
+//!    ([`held_until`]). What is pressing or waited for is not held back: the places for work bound it.
 //!
-//! Nobody starves: a renewal that is put off becomes urgent by itself, an application has only what is urgent ahead of
-//! it, and what fails is put off by the table of retries.
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+//! Nobody starves: a renewal that is put off becomes urgent by itself, an application has only what is urgent and one turn
+//! of each other client ahead of it, and what fails is put off by the table of retries.
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -28,7 +23,7 @@ pub enum Urgency {
     Expired,
     /// The certificate soon expires: see [`urgent_at`].
     Expiring,
-    /// Somebody waits for a first certificate.
+    /// Somebody waits for it.
     Application,
     /// A certificate is renewed in good time.
     Renewal,
@@ -37,16 +32,6 @@ pub enum Urgency {
 impl Urgency {
     /// All of them, the most pressing first.
     pub const ALL: [Urgency; 4] = [Urgency::Expired, Urgency::Expiring, Urgency::Application, Urgency::Renewal];
-
-    /// The urgency of an entry at an instant: of the version it holds, `None` when it holds none.
-    pub fn of(held: Option<Validity>, now: Timestamp) -> Urgency {
-        match held {
-            None => Urgency::Application,
-            Some(validity) if validity.not_after <= now => Urgency::Expired,
-            Some(validity) if urgent_at(validity) <= now => Urgency::Expiring,
-            Some(_) => Urgency::Renewal,
-        }
-    }
 
     /// The stable number, as stored and indexed.
     pub const fn number(self) -> i64 {
@@ -57,197 +42,190 @@ impl Urgency {
             Urgency::Renewal => 3,
         }
     }
-
-    /// The one of this number.
-    pub fn from_number(number: i64) -> Option<Urgency> {
-        Urgency::ALL.into_iter().find(|urgency| urgency.number() == number)
-    }
 }
 
-/// From when on a certificate is urgent: when a tenth of its life is left.
+/// However long a certificate lives, its last hour is urgent.
+const LAST: SignedDuration = SignedDuration::from_hours(1);
+
+/// From when on a certificate is urgent: when a tenth of its life is left, or an hour.
 pub fn urgent_at(validity: Validity) -> Timestamp {
-    validity.not_after.saturating_sub(validity.life() / 10).unwrap_or(validity.not_after)
+    let left = (validity.life() / 10).max(LAST).min(validity.life());
+    validity.not_after.saturating_sub(left).unwrap_or(validity.not_after)
 }
 
-/// An entry whose next issuance is due.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Due {
-    /// The entry's number.
-    pub id: i64,
-    /// Whose it is: the client's number, say.
-    pub owner: i64,
-    /// How pressing it is.
-    pub urgency: Urgency,
-    /// Since when it is due, or from when on.
-    pub due: Timestamp,
-}
-
-/// When an entry's next issuance begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Start {
-    /// The entry's number.
-    pub id: i64,
-    /// How pressing it is.
-    pub urgency: Urgency,
-    /// The instant.
-    pub at: Timestamp,
-}
-
-/// How many issuances begin within a minute at most.
+/// How many renewals in good time begin within any minute at most, over all nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
-    /// At least 1 is meant; 0 counts as 1.
-    pub per_minute: u32,
+    /// So many.
+    pub per_minute: NonZeroU32,
 }
 
 impl Default for Pace {
+    /// Ten thousand that an outage has made overdue begin within an hour and a half, a million within a week: a fraction of
+    /// the time that is left of the shortest certificates that public CAs issue by then, and hardly a load for either side.
     fn default() -> Self {
-        Pace { per_minute: 60 }
+        Pace { per_minute: NonZeroU32::MIN.saturating_add(119) }
     }
 }
 
 impl Pace {
-    /// How many may begin now, when so many were begun within the last minute.
-    pub fn free(self, begun_within_a_minute: u64) -> u32 {
-        let begun = u32::try_from(begun_within_a_minute).unwrap_or(u32::MAX);
-        self.per_minute.max(1).saturating_sub(begun)
+    /// How many may begin at the same instant: one, or a tenth of a second's share where that is more.
+    pub fn at_once(self) -> u32 {
+        1 + self.per_minute.get() / 600
     }
 
-    /// How far apart two beginnings are; rounded up, so that no minute holds one too many.
-    fn gap(self) -> SignedDuration {
-        let per_minute = i64::from(self.per_minute.max(1));
-        SignedDuration::from_micros((60_000_000 + per_minute - 1) / per_minute)
+    /// From when on the next may begin, when so many begin now, [`Pace::at_once`] at most.
+    pub fn next(self, now: Timestamp, begun: u32) -> Timestamp {
+        // Those that begin together may be the last within a minute.
+        let per_minute = i64::from(self.per_minute.get()) - i64::from(self.at_once()) + 1;
+        let gap = SignedDuration::from_micros((60_000_000 + per_minute - 1) / per_minute);
+        now.saturating_add(gap.saturating_mul(i32::try_from(begun).unwrap_or(i32::MAX))).unwrap_or(now)
     }
 }
 
-/// The order in which work is begun: by urgency; within it the owners take turns, each with what has been due
-/// for longest.
-pub fn in_order(mut work: Vec<Due>) -> Vec<Due> {
-    work.sort_by_key(|due| (due.urgency, due.due, due.id));
-    let mut turns: BTreeMap<(Urgency, i64), u64> = BTreeMap::new();
-    let mut with_turn: Vec<(u64, Due)> = work
-        .into_iter()
-        .map(|due| {
-            let turn = turns.entry((due.urgency, due.owner)).or_default();
-            *turn += 1;
-            (*turn, due)
-        })
-        .collect();
-    with_turn.sort_by_key(|(turn, due)| (due.urgency, *turn, due.due, due.id));
-    with_turn.into_iter().map(|(_, due)| due).collect()
+/// Further ahead nothing is held back: whoever said so had a clock that was ahead.
+pub const LONGEST_HOLD: SignedDuration = SignedDuration::from_mins(5);
+
+/// Until when no renewal in good time begins, where not now: not before `from`, which is what [`Pace::next`] said last or
+/// what was answered here, and not in the first minutes of an hour, when everybody's timers ring.
+pub fn held_until(from: Timestamp, now: Timestamp) -> Option<Timestamp> {
+    let from = if from.duration_since(now) > LONGEST_HOLD { now } else { from.max(now) };
+    in_the_rush(from).or((from > now).then_some(from))
 }
 
-/// At which instant each begins that is due by now or will be: none before it is due, never more within a minute than
-/// the pace allows, of those that are due the first [`in_order`]. Renewals in good time keep out of the first minutes of
-/// an hour; what is urgent or waited for does not. Where there is no crowd, the instants stay as they are, but for the
-/// hour and the distance of two. `draw` in `[0, 1)` shifts what is overdue by less than that.
-pub fn spread(work: Vec<Due>, now: Timestamp, pace: Pace, draw: f64) -> Vec<Start> {
-    let gap = pace.gap();
-    let ordered = in_order(work);
-    let mut coming: Vec<(Timestamp, usize)> = ordered.iter().map(|due| due.due).zip(0..).collect();
-    coming.sort_unstable_by(|one, other| other.cmp(one));
-    let mut ready = BinaryHeap::new();
-    let mut slot = now.saturating_add(gap.mul_f64(draw.clamp(0.0, 1.0))).unwrap_or(now);
-    let mut starts = Vec::with_capacity(ordered.len());
-    loop {
-        while let Some((_, rank)) = coming.pop_if(|(due, _)| *due <= slot) {
-            ready.push(Reverse(rank));
-        }
-        let next_due = coming.last().map(|(due, _)| *due);
-        let Some(due) = ready.peek().and_then(|Reverse(rank)| ordered.get(*rank)) else {
-            let Some(next_due) = next_due else { return starts };
-            slot = next_due;
-            continue;
-        };
-        // In the rush only what is more pressing may come in between.
-        if due.urgency == Urgency::Renewal
-            && let Some(later) = in_the_rush(slot)
-        {
-            slot = next_due.map_or(later, |next_due| next_due.min(later));
-            continue;
-        }
-        starts.push(Start { id: due.id, urgency: due.urgency, at: slot });
-        ready.pop();
-        slot = slot.saturating_add(gap).unwrap_or(slot);
+/// Hands out turns to applications that are due, so that the owners' applications begin alternately. Those with lower turns
+/// begin first, of one turn the one that has been due for longest.
+///
+/// An owner's application gets the turn after the owner's last, or the one that is up where that is past. So before an
+/// owner's n-th of those that wait, at most n of each other owner begin that came later.
+#[derive(Debug)]
+pub struct Turns {
+    /// The turn that is up.
+    first: i64,
+    /// The last turns of owners, of those that were handed out here.
+    last: BTreeMap<i64, i64>,
+}
+
+impl Turns {
+    /// Turns where `first` is the lowest of those that wait, or else the highest that was ever handed out.
+    pub fn new(first: Option<i64>) -> Turns {
+        Turns { first: first.unwrap_or(1), last: BTreeMap::new() }
+    }
+
+    /// The turn of an owner's next application; `before` is the owner's last that was handed out before these.
+    pub fn take(&mut self, owner: i64, before: Option<i64>) -> i64 {
+        let last = self.last.get(&owner).copied().or(before);
+        let turn = last.map_or(self.first, |last| last.saturating_add(1).max(self.first));
+        self.last.insert(owner, turn);
+        turn
+    }
+
+    /// The owners that got turns, and the last of each.
+    pub fn last(&self) -> impl Iterator<Item = (i64, i64)> {
+        self.last.iter().map(|(owner, last)| (*owner, *last))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeSet, HashMap};
+    use std::collections::{HashMap, HashSet};
 
     use proptest::prelude::*;
 
     use super::*;
+    use crate::renewal::{Policy, renew_at};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
     }
 
-    const NOW: i64 = 1_800_000_000;
+    /// Half an hour past the hour.
+    const NOW: i64 = 1_800_001_800;
 
-    /// Half of it overdue, the other half due within a few hours.
-    fn work() -> impl Strategy<Value = Vec<Due>> {
-        let one = (0i64..5, 0usize..4, NOW - 10_000..NOW + 10_000);
-        prop::collection::vec(one, 0..400).prop_map(|all| {
-            let due = |(id, (owner, urgency, due)): (usize, (i64, usize, i64))| Due {
-                id: id as i64,
-                owner,
-                urgency: Urgency::ALL[urgency],
-                due: at(due),
-            };
-            all.into_iter().enumerate().map(due).collect()
-        })
+    fn pace(per_minute: u32) -> Pace {
+        Pace { per_minute: NonZeroU32::new(per_minute).unwrap() }
     }
 
     proptest! {
         #[test]
-        fn everything_begins_once_when_it_is_due_at_no_more_than_the_pace(
-            work in work(), later in 0i64..4_000, per_minute in 1u32..90, draw in 0.0f64..1.0,
+        fn no_minute_holds_more_than_the_pace(
+            per_minute in 1u32..3_000, looks in prop::collection::vec((0i64..400_000, 1u32..9), 1..300), late in 0i64..3_600,
         ) {
-            let now = at(NOW + later);
-            let dues: HashMap<i64, Timestamp> = work.iter().map(|due| (due.id, due.due)).collect();
-            let starts = spread(work.clone(), now, Pace { per_minute }, draw);
-            let ids: BTreeSet<i64> = starts.iter().map(|start| start.id).collect();
-            prop_assert_eq!((ids.len(), starts.len()), (work.len(), work.len()));
-            prop_assert!(starts.is_sorted_by_key(|start| start.at));
-            for window in starts.windows(per_minute as usize + 1) {
-                let first_to_last = window.last().unwrap().at.duration_since(window.first().unwrap().at);
-                prop_assert!(first_to_last >= SignedDuration::from_mins(1));
-            }
-            for (number, start) in starts.iter().enumerate() {
-                prop_assert!(start.at >= now.max(dues[&start.id]));
-                prop_assert!(start.urgency != Urgency::Renewal || start.at.as_second().rem_euclid(3600) >= 120);
-                let passed_by = |after: &&Start| after.urgency < start.urgency && dues[&after.id] <= start.at;
-                prop_assert_eq!(starts.iter().skip(number).find(passed_by), None);
-            }
-            // No time is wasted either: each waits for others only, or for the hour.
-            let busy = |seconds: i64| seconds + seconds / 3_480 * 120 + 120;
-            let all = busy(work.len() as i64 * 60 / i64::from(per_minute) + work.len() as i64 / 60 + 60);
-            prop_assert!(starts.iter().all(|start| start.at <= now.max(at(NOW + 10_000)) + SignedDuration::from_secs(all)));
-        }
-
-        #[test]
-        fn where_there_is_no_crowd_nothing_is_put_off(count in 0i64..50, draw in 0.0f64..1.0) {
-            let due = |id| Due { id, owner: id, urgency: Urgency::Application, due: at(NOW + 60 + id * 60) };
-            let starts = spread((0..count).map(due).collect(), at(NOW), Pace::default(), draw);
-            prop_assert!(starts.iter().all(|start| start.at == at(NOW + 60 + start.id * 60)));
-        }
-
-        #[test]
-        fn no_owner_begins_twice_before_another_who_waits_has_begun_as_often(overdue in work()) {
-            let ordered = in_order(overdue.clone());
-            for urgency in Urgency::ALL {
-                let total = |owner| overdue.iter().filter(|due| due.urgency == urgency && due.owner == owner).count();
-                let mut begun: HashMap<i64, usize> = HashMap::new();
-                for due in ordered.iter().filter(|due| due.urgency == urgency) {
-                    let mine = begun.get(&due.owner).copied().unwrap_or(0);
-                    for other in 0..5 {
-                        let theirs = begun.get(&other).copied().unwrap_or(0);
-                        prop_assert!(theirs >= mine || theirs == total(other));
-                    }
-                    *begun.entry(due.owner).or_default() += 1;
+            let pace = pace(per_minute);
+            let (mut now, mut from) = (at(NOW + late), Timestamp::MIN);
+            let mut begun = Vec::new();
+            for (pause, wanted) in looks {
+                now = now.saturating_add(SignedDuration::from_micros(pause)).unwrap();
+                if let Some(until) = held_until(from, now) {
+                    prop_assert!(until > now && until >= from && in_the_rush(until).is_none());
+                    from = until;
+                    continue;
                 }
+                let count = wanted.min(pace.at_once());
+                from = pace.next(now, count);
+                begun.extend((0..count).map(|_| now));
+                prop_assert!(in_the_rush(now).is_none());
+            }
+            for window in begun.windows(per_minute as usize + 1) {
+                let first_to_last = window.last().unwrap().duration_since(*window.first().unwrap());
+                prop_assert!(first_to_last >= SignedDuration::from_mins(1), "{per_minute}: {first_to_last}");
+            }
+        }
+
+        #[test]
+        fn whoever_looks_when_told_wastes_no_time(per_minute in 1u32..3_000, late in 0i64..3_600) {
+            let pace = pace(per_minute);
+            let (begin, mut now, mut begun) = (at(NOW + late), at(NOW + late), 0);
+            while begun < u64::from(per_minute) * 5 {
+                match held_until(now, now) {
+                    Some(until) => now = until,
+                    None => {
+                        now = pace.next(now, pace.at_once());
+                        begun += u64::from(pace.at_once());
+                    }
+                }
+            }
+            // Five minutes, some more for rounding, and the beginning of an hour.
+            let took = now.duration_since(begin);
+            prop_assert!(took <= SignedDuration::from_secs(300 + 120 + 2), "{per_minute}: {took}");
+        }
+
+        #[test]
+        fn before_an_owners_nth_at_most_n_of_another_begin_that_came_later(
+            arrivals in prop::collection::vec((0i64..4, 0usize..4), 1..200),
+        ) {
+            let mut waiting: Vec<(i64, usize, i64)> = Vec::new();
+            let mut last: HashMap<i64, i64> = HashMap::new();
+            // How many of each owner have passed one that waits, and how many of its owner were ahead when it came.
+            let mut passed: HashMap<(usize, i64), usize> = HashMap::new();
+            let mut ahead: HashMap<usize, usize> = HashMap::new();
+            for (number, (owner, begin)) in arrivals.into_iter().enumerate() {
+                ahead.insert(number, waiting.iter().filter(|(_, _, other)| *other == owner).count());
+                let first = waiting.iter().map(|(turn, ..)| *turn).min().or(last.values().copied().max());
+                let mut turns = Turns::new(first);
+                waiting.push((turns.take(owner, last.get(&owner).copied()), number, owner));
+                last.extend(turns.last());
+                waiting.sort_unstable();
+                for (_, begun, of) in waiting.drain(..begin.min(waiting.len())).collect::<Vec<_>>() {
+                    for (_, still, owner) in waiting.iter().filter(|(_, still, owner)| *still < begun && *owner != of) {
+                        let by = passed.entry((*still, of)).or_default();
+                        *by += 1;
+                        prop_assert!(*by <= ahead[still] + 1, "{still} of {owner} was passed by {of} {by} times");
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn turns_of_a_batch_are_those_that_one_by_one_would_get(owners in prop::collection::vec(0i64..4, 1..60)) {
+            let mut at_once = Turns::new(None);
+            let batch: Vec<i64> = owners.iter().map(|owner| at_once.take(*owner, None)).collect();
+            let mut last: HashMap<i64, i64> = HashMap::new();
+            for (number, owner) in owners.iter().enumerate() {
+                // The first of those that wait, which none of them leaves.
+                let mut alone = Turns::new(batch[..number].first().copied());
+                prop_assert_eq!(alone.take(*owner, last.get(owner).copied()), batch[number]);
+                last.extend(alone.last());
             }
         }
 
@@ -255,35 +233,42 @@ mod tests {
         fn a_renewal_becomes_urgent_before_it_expires(start in 0i64..4_000_000_000, life in 60i64..40_000_000) {
             let validity = Validity { not_before: at(start), not_after: at(start + life) };
             let urgent = urgent_at(validity);
-            prop_assert!(urgent > validity.not_before && urgent < validity.not_after);
-            prop_assert!(crate::renewal::renew_at(validity, crate::renewal::Policy::default(), 0.0) < urgent || life < 3_600);
-            let second = SignedDuration::from_secs(1);
-            prop_assert_eq!(Urgency::of(Some(validity), urgent - second), Urgency::Renewal);
-            prop_assert_eq!(Urgency::of(Some(validity), urgent), Urgency::Expiring);
-            prop_assert_eq!(Urgency::of(Some(validity), validity.not_after), Urgency::Expired);
-            prop_assert_eq!(Urgency::of(None, urgent), Urgency::Application);
+            prop_assert!(urgent >= validity.not_before && urgent < validity.not_after);
+            let left = validity.not_after.duration_since(urgent);
+            prop_assert!(left >= LAST.min(validity.life()) && left <= LAST.max(validity.life() / 10));
+            prop_assert!(renew_at(validity, Policy::default(), 0.0) < urgent || life < 3 * 3_600);
         }
     }
 
     #[test]
-    fn ten_thousand_after_an_outage_take_hours_and_one_who_just_came_does_not() {
-        let renewal = |id| Due { id, owner: id % 3, urgency: Urgency::Renewal, due: at(id) };
-        let mut overdue: Vec<Due> = (0..10_000).map(renewal).collect();
-        overdue.push(Due { id: 10_000, owner: 7, urgency: Urgency::Application, due: at(20_000) });
-        overdue.push(Due { id: 10_001, owner: 7, urgency: Urgency::Expired, due: at(20_000) });
-        let starts = spread(overdue, at(20_000), Pace::default(), 0.5);
-        assert_eq!(starts.iter().take(2).map(|start| start.id).collect::<Vec<_>>(), [10_001, 10_000]);
-        let took = starts.last().unwrap().at.duration_since(at(20_000));
-        assert!(took > SignedDuration::from_mins(10_000 / 60) && took < SignedDuration::from_hours(3), "{took}");
+    fn a_client_that_asks_for_five_thousand_does_not_keep_another_waiting() {
+        let mut turns = Turns::new(None);
+        let mut waiting: Vec<(i64, usize)> = (0..5_000).map(|number| (turns.take(1, None), number)).collect();
+        waiting.push((turns.take(2, None), 5_000));
+        waiting.sort_unstable();
+        assert_eq!(waiting.iter().position(|(_, number)| *number == 5_000), Some(1));
+        // It has its turn as often as the other, not more, however often it comes.
+        let mut later = Turns::new(Some(1_000));
+        assert_eq!([later.take(2, Some(1)), later.take(2, Some(1)), later.take(1, Some(5_000))], [1_000, 1_001, 5_001]);
+        assert_eq!(Turns::new(Some(1_000)).take(2, Some(1_000)), 1_001);
+    }
+
+    #[test]
+    fn what_a_clock_that_was_ahead_said_holds_nothing_back() {
+        let hours = |hours: i64| at(NOW + hours * 3_600);
+        assert_eq!(held_until(hours(1), hours(0)), None);
+        assert_eq!(held_until(at(NOW + 60), hours(0)), Some(at(NOW + 60)));
+        assert_eq!(held_until(hours(-1), hours(0)), None);
+        // On the hour, and shortly before it.
+        let hour = NOW + 1_800;
+        assert_eq!(held_until(at(0), at(hour)), Some(at(hour + 120)));
+        assert_eq!(held_until(at(hour + 30), at(hour - 10)), Some(at(hour + 120)));
+        assert_eq!(held_until(at(hour + 120), at(hour - 10)), Some(at(hour + 120)));
     }
 
     #[test]
     fn the_numbers_keep_their_order() {
-        for urgency in Urgency::ALL {
-            assert_eq!(Urgency::from_number(urgency.number()), Some(urgency));
-        }
         assert!(Urgency::ALL.is_sorted() && Urgency::ALL.is_sorted_by_key(|urgency| urgency.number()));
-        assert_eq!((Pace::default().free(0), Pace::default().free(59), Pace::default().free(1_000_000)), (60, 1, 0));
-        assert_eq!(Pace { per_minute: 0 }.free(0), 1);
+        assert_eq!(Urgency::ALL.iter().map(|urgency| urgency.number()).collect::<HashSet<_>>().len(), 4);
     }
 }

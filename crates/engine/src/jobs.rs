@@ -6,7 +6,7 @@ use std::time::Duration;
 use certkeep_core::issuance::{ChallengeRecord, Fence, IssuanceId};
 use certkeep_core::ports::{Epoch, StoreError};
 use futures::future::join_all;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 
@@ -26,7 +26,7 @@ const DEAD_TOKEN_LIFE: SignedDuration = SignedDuration::from_hours(24 * 30);
 const FAILED_LOGIN_LIFE: SignedDuration = SignedDuration::from_hours(1);
 /// Pause after the store failed, and before an issuance whose task broke down is taken up again.
 const AFTER_FAULT: Duration = Duration::from_secs(5);
-/// Most entries for which an issuance begins, and most records removed, in one look.
+/// Most records removed in one look.
 const BATCH: u32 = 64;
 
 impl Engine {
@@ -68,19 +68,7 @@ impl Engine {
             self.hand_back(id, fence, None).await?;
             at_work.owed.pop();
         }
-        if self.store().start_due(now, BATCH).await? > 0 {
-            self.inner.remembered_certificates.forget_all();
-        }
-        let busy = u32::try_from(at_work.leases.len()).unwrap_or(u32::MAX);
-        let free = self.inner.settings.concurrency.saturating_sub(busy);
-        if free > 0 {
-            for lease in self.store().lease(now, later(now, FIRST_LEASE), free).await? {
-                let held = (lease.issuance.id, lease.fence);
-                let engine = self.clone();
-                let task = at_work.tasks.spawn(async move { engine.work(lease).await });
-                at_work.leases.insert(task.id(), held);
-            }
-        }
+        self.take_up(at_work, now).await?;
         if at_work.removing.is_none() {
             let due = self.store().due_removals(now, BATCH).await?;
             if !due.is_empty() {
@@ -97,7 +85,7 @@ impl Engine {
                 at_work.asking = Some(task.id());
             }
         }
-        if free == 0 {
+        if self.free(at_work) == 0 {
             // Work that is due now waits for a place: the end of a task wakes us.
             return Ok(LONGEST_SLEEP);
         }
@@ -109,6 +97,38 @@ impl Engine {
         // The records that are being removed stay due until they are gone.
         let shortest = if at_work.removing.is_some() { AFTER_FAULT } else { Duration::ZERO };
         Ok(until.max(shortest).min(LONGEST_SLEEP))
+    }
+
+    /// Takes up what was begun before, and begins no more than there are places for: until its turn comes, an entry waits
+    /// where what is more pressing passes it by, and where it may be changed.
+    async fn take_up(&self, at_work: &mut AtWork, now: Timestamp) -> Result<(), StoreError> {
+        self.lease(at_work, now).await?;
+        let free = self.free(at_work);
+        if free > 0 && self.store().start_due(now, free, self.inner.settings.pace).await? > 0 {
+            self.inner.remembered_certificates.forget_all();
+            self.lease(at_work, now).await?;
+        }
+        Ok(())
+    }
+
+    /// For how many issuances there are places.
+    fn free(&self, at_work: &AtWork) -> u32 {
+        let busy = u32::try_from(at_work.leases.len()).unwrap_or(u32::MAX);
+        self.inner.settings.concurrency.saturating_sub(busy)
+    }
+
+    async fn lease(&self, at_work: &mut AtWork, now: Timestamp) -> Result<(), StoreError> {
+        let free = self.free(at_work);
+        if free == 0 {
+            return Ok(());
+        }
+        for lease in self.store().lease(now, later(now, FIRST_LEASE), free).await? {
+            let held = (lease.issuance.id, lease.fence);
+            let engine = self.clone();
+            let task = at_work.tasks.spawn(async move { engine.work(lease).await });
+            at_work.leases.insert(task.id(), held);
+        }
+        Ok(())
     }
 
     async fn remove_leftovers(&self, due: &[ChallengeRecord]) -> Result<(), StoreError> {

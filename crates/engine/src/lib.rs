@@ -31,6 +31,7 @@ use std::sync::atomic::AtomicBool;
 use certkeep_core::application::Delegation;
 use certkeep_core::ports::{DnsProviders, Issuer, Propagation, Resolver, Store};
 use certkeep_core::renewal::Policy;
+use certkeep_core::schedule::Pace;
 use certkeep_core::time::Clock;
 use tokio::sync::{Mutex, Notify, Semaphore, watch};
 
@@ -69,6 +70,8 @@ pub struct Settings {
     pub delegations: Vec<Delegation>,
     /// Issuances under way at once.
     pub concurrency: u32,
+    /// How many renewals in good time begin within a minute, at all nodes together.
+    pub pace: Pace,
 }
 
 /// The use cases. Cheap to clone.

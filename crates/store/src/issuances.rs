@@ -4,12 +4,14 @@ mod history;
 mod journal;
 pub(crate) mod leases;
 mod outcome;
+pub(crate) mod starting;
 
 use async_trait::async_trait;
 use certkeep_core::certificate::CertificateId;
 use certkeep_core::failure::Failure;
 use certkeep_core::issuance::{AcmeAccount, ChallengeRecord, Fence, Issuance, IssuanceId, IssuanceSummary, Lease, RecordId};
 use certkeep_core::ports::{Issuances, Outcome, StoreError};
+use certkeep_core::schedule::Pace;
 use jiff::Timestamp;
 
 use crate::SqlStore;
@@ -17,18 +19,22 @@ use crate::again::repeated;
 use crate::error::unavailable;
 use crate::rows::instant;
 
+use starting::due_entries;
+
 /// The earliest due instant of each kind of work, each from an index.
-pub(crate) const NEXT_DUE: &str = "SELECT MIN(due_at) FROM (
-         SELECT MIN(next_issuance_at) AS due_at FROM certificates WHERE next_issuance_at IS NOT NULL
-         UNION ALL SELECT MIN(due_at) FROM issuances WHERE due_at IS NOT NULL
-         UNION ALL SELECT MIN(due_at) FROM challenge_records WHERE due_at IS NOT NULL
-         UNION ALL SELECT MIN(renewal_ask_at) FROM certificates WHERE renewal_ask_at IS NOT NULL
-     ) AS work";
+pub(crate) const NEXT_DUE: &str = concat!(
+    "SELECT MIN(due_at) FROM (",
+    due_entries!(""),
+    " UNION ALL SELECT 9, MIN(due_at) FROM issuances WHERE due_at IS NOT NULL
+      UNION ALL SELECT 9, MIN(due_at) FROM challenge_records WHERE due_at IS NOT NULL
+      UNION ALL SELECT 9, MIN(renewal_ask_at) FROM certificates WHERE renewal_ask_at IS NOT NULL
+     ) AS work"
+);
 
 #[async_trait]
 impl Issuances for SqlStore {
-    async fn start_due(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        repeated(|| leases::start_due(self, now, limit)).await
+    async fn start_due(&self, now: Timestamp, limit: u32, pace: Pace) -> Result<u64, StoreError> {
+        repeated(|| starting::start_due(self, now, limit, pace)).await
     }
 
     async fn lease(&self, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<Lease>, StoreError> {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use certkeep_core::ports::Propagation;
 use certkeep_core::renewal::Policy;
+use certkeep_core::schedule::Pace;
 use certkeep_dns::exec::Program;
 use certkeep_dns::registry::RegistryOptions;
 use certkeep_dns::resolver::{Authoritative, ResolverOptions};
@@ -38,6 +39,7 @@ impl Config {
             },
             delegations: self.delegations()?,
             concurrency: self.limits.concurrency.get(),
+            pace: Pace { per_minute: self.limits.renewals_per_minute },
         })
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use certkeep_core::material::KeyType;
 use certkeep_core::ports::{CertificateAuthority, Propagation};
 use certkeep_core::renewal::Policy;
+use certkeep_core::schedule::Pace;
 use certkeep_dns::registry::RegistryOptions;
 use certkeep_dns::resolver::{Authoritative, ResolverOptions};
 use certkeep_engine::{Choice, Settings};
@@ -59,6 +60,7 @@ fn plan(listen: SocketAddr, folder: &TempDir, sandbox: &Sandbox) -> Plan {
             propagation: Propagation { timeout: Duration::from_secs(10), interval: Duration::from_secs(1) },
             delegations: Vec::new(),
             concurrency: 1,
+            pace: Pace::default(),
         },
         providers: RegistryOptions::default(),
         resolver: ResolverOptions {

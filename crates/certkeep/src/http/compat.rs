@@ -28,7 +28,7 @@ use std::panic::AssertUnwindSafe;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use certkeep_core::client::ClientRole;
+use certkeep_core::client::{ClientKey, ClientRole};
 use futures::FutureExt;
 use http::Request;
 use http::request::Parts;
@@ -93,28 +93,30 @@ async fn checked(api: &Api, caller: IpAddr, parts: &Parts, body: &mut Body) -> B
     refused.to_body().into()
 }
 
-/// What every endpoint but the token ones needs: a live token, a permitted address, a role that may.
-async fn authorize(api: &Api, caller: IpAddr, endpoint: Endpoint, parts: &Parts) -> Result<(), Refused> {
+/// What every endpoint but the token ones needs: a live token, a permitted address, a role that may. Answers whose it is.
+async fn authorize(api: &Api, caller: IpAddr, endpoint: Endpoint, parts: &Parts) -> Result<ClientKey, Refused> {
     let query = query(parts);
     let token = tokens::access_token(query, &parts.headers)?.ok_or_else(|| Refused::new(ErrCode::TokenExpired))?;
     let session = api.engine.session(caller, &token).await?;
     if session.client.role == ClientRole::Viewer && endpoint.changes_something() {
         return Err(Refused::new(ErrCode::AccessDenied));
     }
-    query.check()
+    query.check()?;
+    Ok(session.client.key)
 }
 
 async fn serve(api: &Api, caller: IpAddr, endpoint: Endpoint, parts: &Parts, body: &mut Body) -> Result<Vec<u8>, Refused> {
-    if !endpoint.is_about_tokens() {
-        authorize(api, caller, endpoint, parts).await?;
-    }
+    let client = match endpoint.is_about_tokens() {
+        true => None,
+        false => Some(authorize(api, caller, endpoint, parts).await?),
+    };
     match endpoint {
-        Endpoint::CertificateCreate => certificates::create(api, members(body).await?).await,
+        Endpoint::CertificateCreate => certificates::create(api, client, members(body).await?).await,
         Endpoint::CertificateDelete => certificates::delete(api, query(parts)).await,
         Endpoint::CertificateGet => certificates::get(api, caller, parts).await.map(Vec::from),
         Endpoint::CertificateList => certificates::list(api, query(parts)).await,
         Endpoint::CertificateQuery => certificates::query(api, query(parts)).await,
-        Endpoint::CertificateUpdate => certificates::update(api, members(body).await?).await,
+        Endpoint::CertificateUpdate => certificates::update(api, client, members(body).await?).await,
         Endpoint::CertificateUpload => certificates::upload(api, parts, body).await,
         Endpoint::DelToken => tokens::del_token(api, parts).await,
         Endpoint::GetToken => tokens::get_token(api, caller, members(body).await?).await,

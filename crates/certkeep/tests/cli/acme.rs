@@ -73,7 +73,7 @@ impl House {
         let new = NewCertificate {
             name: NAME.to_owned(),
             version: Some(Version { chain, key: Some(key), held, directory: None }),
-            server: Some(NewServer { application: None, next_issuance: None }),
+            server: Some(NewServer { application: None, next_issuance: None, owner: None }),
             upload: None,
             limit: None,
         };

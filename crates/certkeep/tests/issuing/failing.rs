@@ -28,7 +28,7 @@ async fn with_a_certificate() -> (House, Running, CertificateId) {
 async fn expect(house: &House, running: &Running, id: CertificateId, input: ApplicationInput, code: Code) -> Failure {
     let before = running.store.current_version(id).await.unwrap().expect("a version");
     let command = Update { input, ..Update::default() };
-    running.engine.update(id, command).await.expect("the change is accepted");
+    running.engine.update(id, command, None).await.expect("the change is accepted");
     let failure = running.failed(id).await;
     assert_eq!(failure.code, code, "{failure}");
     let after = running.store.current_version(id).await.unwrap().expect("still there");
@@ -203,7 +203,7 @@ async fn a_record_that_cannot_be_removed_is_removed_later_even_after_its_certifi
     let (house, running, id) = with_a_certificate().await;
     house.sandbox.faults().set(Fault::WrongTxtView, Times::Always);
     house.sandbox.faults().set_validation_delay(Duration::from_secs(2));
-    running.engine.update(id, Update { input: other(&house, 60), ..Update::default() }).await.unwrap();
+    running.engine.update(id, Update { input: other(&house, 60), ..Update::default() }, None).await.unwrap();
     let up = || async { (!house.sandbox.txt_records().is_empty()).then_some(()) };
     eventually(PATIENCE, "the record to stand", up).await;
     // The record is up, and from now on the provider's API is gone.
@@ -226,7 +226,7 @@ async fn nothing_is_changed_or_deleted_while_an_application_is_running() {
     let id = running.apply("pbx.example.com", house.input()).await;
     assert!(matches!(running.engine.delete(id).await, Err(UseCaseError::Busy)));
     let command = Update { input: house.input(), ..Update::default() };
-    assert!(matches!(running.engine.update(id, command).await, Err(UseCaseError::Busy)));
+    assert!(matches!(running.engine.update(id, command, None).await, Err(UseCaseError::Busy)));
     running.issued(id).await;
     running.engine.delete(id).await.unwrap();
     running.stop().await;

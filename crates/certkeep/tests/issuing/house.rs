@@ -10,6 +10,8 @@ use certkeep_core::failure::Failure;
 use certkeep_core::material::KeyType;
 use certkeep_core::ports::{CertificateAuthority, Issuances, Propagation, Renewals};
 use certkeep_core::renewal::Policy;
+use certkeep_core::schedule::Pace;
+use certkeep_core::time::Clock;
 use certkeep_dns::registry::{Registry, RegistryOptions};
 use certkeep_dns::resolver::{Authoritative, DnsResolver, ResolverOptions};
 use certkeep_engine::inventory::{ApplicationInput, Create, Entry};
@@ -19,7 +21,7 @@ use certkeep_store::SqlStore;
 use certkeep_testkit::clock::MovableClock;
 use certkeep_testkit::peers::DnsRouter;
 use certkeep_testkit::wait::{PATIENCE, eventually};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -61,6 +63,14 @@ impl House {
     pub(crate) async fn store(&self) -> SqlStore {
         let options = certkeep_store::Options { folder: self.folder.path().to_owned(), key_file: None };
         eventually(PATIENCE, "the data folder", || async { SqlStore::open_exclusive(&options).await.ok() }).await
+    }
+
+    /// Moves the clock on where it is in the first minutes of an hour, or nearly: renewals in good time do not begin then.
+    pub(crate) fn leave_the_rush(&self) {
+        let into_the_hour = self.clock.now().as_second().rem_euclid(3600);
+        if !(150..3570).contains(&into_the_hour) {
+            self.clock.advance(SignedDuration::from_secs((150 - into_the_hour).rem_euclid(3600)));
+        }
     }
 
     pub(crate) async fn start(&self) -> Running {
@@ -119,6 +129,7 @@ pub(crate) fn settings(directory: &str, root_pem: &str) -> Settings {
         propagation: Propagation { timeout: Duration::from_secs(5), interval: Duration::from_secs(1) },
         delegations: Vec::new(),
         concurrency: 16,
+        pace: Pace::default(),
     }
 }
 
@@ -134,7 +145,7 @@ impl Running {
     /// Applies; answers the new entry's number.
     pub(crate) async fn apply(&self, names: &str, input: ApplicationInput) -> CertificateId {
         let names = Names::parse(names).expect("names");
-        let created = self.engine.create(Create::Apply { names, input }).await.expect("the application is accepted");
+        let created = self.engine.create(Create::Apply { names, input }, None).await.expect("the application is accepted");
         assert_eq!(created.status, Some(ApplyStatus::Issuing));
         self.by_name(&created.name).await
     }

@@ -27,3 +27,4 @@ mod renewals;
 mod renewing;
 mod revoked;
 mod rotated;
+mod spreading;

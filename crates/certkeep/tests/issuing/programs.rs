@@ -22,7 +22,7 @@ fn applying(program: &str) -> Create {
 async fn an_application_is_refused_where_nothing_is_allowed() {
     let house = House::new(Options::default()).await;
     let running = house.start().await;
-    let Err(UseCaseError::Invalid(problems)) = running.engine.create(applying("/bin/true")).await else {
+    let Err(UseCaseError::Invalid(problems)) = running.engine.create(applying("/bin/true"), None).await else {
         panic!("a program is run that nobody has allowed")
     };
     let [problem] = &problems[..] else { panic!("{problems:?}") };
@@ -44,10 +44,10 @@ async fn an_allowed_program_is_run_by_its_name_alone() {
     };
     let running = house.start_with(allowing, house.settings()).await;
     for other in [path.to_str().unwrap(), "/bin/true", "works"] {
-        let refused = running.engine.create(applying(other)).await;
+        let refused = running.engine.create(applying(other), None).await;
         assert!(matches!(refused, Err(UseCaseError::Invalid(_))), "{other}: {refused:?}");
     }
-    running.engine.create(applying("mine")).await.unwrap();
+    running.engine.create(applying("mine"), None).await.unwrap();
     // It writes down what it is asked for and puts nothing up, so that nobody sees a record.
     let failure = running.failed(running.by_name("pbx.example.com.pem").await).await;
     assert_eq!(failure.code, Code::RecordNotVisible, "{failure}");

@@ -49,7 +49,7 @@ async fn an_uploaded_certificate_with_auto_renewal_is_renewed_by_application() {
     let pem = format!("{}{}", certificate.pem(), key.serialize_pem());
 
     let name = running.engine.upload(Kind::Server, "pbx.pem", pem.into_bytes().into(), None).await.unwrap();
-    let created = running.engine.create(Create::Serve { upload: name, renewal: Some(house.input()) }).await.unwrap();
+    let created = running.engine.create(Create::Serve { upload: name, renewal: Some(house.input()) }, None).await.unwrap();
     let id = running.by_name(&created.name).await;
     let entry = eventually(PATIENCE, "the renewal", || async {
         let entry = running.engine.certificate(id).await.unwrap();

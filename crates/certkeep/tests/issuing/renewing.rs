@@ -23,6 +23,7 @@ async fn a_window_that_is_over_renews_at_once_and_tells_what_is_replaced() {
     let soon = choice.at.duration_since(house.clock.now());
     assert!(choice.window.end() <= house.clock.now() && soon <= SignedDuration::from_mins(10), "{choice:?}");
     house.clock.advance(soon.max(SignedDuration::ZERO) + SignedDuration::from_secs(1));
+    house.leave_the_rush();
     running.apply("waker.example.com", house.input()).await;
     let renewed = || async { (running.store.issuances(id).await.ok()?.len() == 2).then_some(()) };
     eventually(PATIENCE, "the renewal", renewed).await;
@@ -42,7 +43,7 @@ async fn who_was_told_to_wait_sends_nothing_before() {
     let spent = running.store.spendings(house.sandbox.directory_url()).await.unwrap();
     assert_eq!(spent.len(), 1, "{spent:?}");
     // A person who asks again at once is told the same, and the CA hears nothing of it.
-    running.engine.update(id, Update { input: other(&house, 60), ..Update::default() }).await.unwrap();
+    running.engine.update(id, Update { input: other(&house, 60), ..Update::default() }, None).await.unwrap();
     let failure = running.failed(id).await;
     assert_eq!((failure.code, house.sandbox.orders()), (Code::CaRateLimited, 0), "{failure}");
     assert!(failure.not_before.unwrap() > house.clock.now());

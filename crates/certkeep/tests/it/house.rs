@@ -10,6 +10,7 @@ use certkeep_core::failure::Code;
 use certkeep_core::material::KeyType;
 use certkeep_core::ports::{CertificateAuthority, Clients, Propagation};
 use certkeep_core::renewal::Policy;
+use certkeep_core::schedule::Pace;
 use certkeep_core::time::{Clock, SystemClock};
 use certkeep_engine::{Choice, Engine, Ports, Settings};
 use certkeep_store::{Options, SqlStore};
@@ -121,6 +122,7 @@ impl House {
             propagation: Propagation { timeout: Duration::from_secs(5), interval: Duration::from_millis(10) },
             delegations: Vec::new(),
             concurrency: 4,
+            pace: Pace::default(),
         };
         let engine = Engine::start(ports, settings).await.unwrap();
         let device = Device {

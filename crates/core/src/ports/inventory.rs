@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use super::store::StoreError;
 use crate::application::Application;
 use crate::certificate::{Certificate, CertificateId, Held, Kind, ListQuery, Page};
+use crate::client::ClientKey;
 use crate::material::{Chain, PrivateKey};
 
 /// A leaf with chain and key, as it is served.
@@ -45,6 +46,8 @@ pub struct NewServer {
     pub application: Option<Application>,
     /// When the first issuance begins: at once for an applied entry, at renewal time for an uploaded one.
     pub next_issuance: Option<Timestamp>,
+    /// Who asks for it: applications of different clients begin by turns.
+    pub owner: Option<ClientKey>,
 }
 
 /// Why an entry cannot be added.
@@ -75,6 +78,8 @@ pub struct Change {
     pub application: Option<Option<Application>>,
     /// When the next issuance begins; `Some(None)` never.
     pub next_issuance: Option<Option<Timestamp>>,
+    /// Who asks for it.
+    pub owner: Option<ClientKey>,
     /// The upload that is used up by this.
     pub upload: Option<UsedUpload>,
 }

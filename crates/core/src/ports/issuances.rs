@@ -7,6 +7,7 @@ use super::store::StoreError;
 use crate::certificate::CertificateId;
 use crate::failure::Failure;
 use crate::issuance::{AcmeAccount, ChallengeRecord, Fence, Issuance, IssuanceId, IssuanceSummary, Lease, RecordId};
+use crate::schedule::Pace;
 
 /// How an issuance ended.
 #[derive(Clone, Debug)]
@@ -21,8 +22,9 @@ pub enum Outcome {
 #[async_trait]
 pub trait Issuances: Send + Sync {
     /// Begins an issuance for up to `limit` entries whose next one is due and which have none; makes them `issuing`.
-    /// Answers how many.
-    async fn start_due(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError>;
+    /// The most pressing first, applications by turns of their owners, renewals in good time at the pace given, whoever
+    /// begins them ([`crate::schedule`]). Answers how many.
+    async fn start_due(&self, now: Timestamp, limit: u32, pace: Pace) -> Result<u64, StoreError>;
 
     /// Leases up to `limit` unfinished issuances that nobody holds, until the instant given.
     async fn lease(&self, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<Lease>, StoreError>;
@@ -74,7 +76,8 @@ pub trait Issuances: Send + Sync {
     /// Remembers that a removal failed; it is due again at the instant given.
     async fn removal_failed(&self, id: RecordId, again: Timestamp) -> Result<(), StoreError>;
 
-    /// The earliest instant at which any work is due: an issuance to begin, one to go on with, a record to remove.
+    /// The earliest instant at which any work is due: an issuance to begin, one to go on with, a record to remove. Renewals
+    /// in good time that are held back are due when they may begin.
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
 
     /// The account at a CA.

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use certkeep_core::application::{Application, Names};
 use certkeep_core::certificate::{ApplyStatus, Certificate, CertificateId, Held, Kind, Origin, Role, Server};
+use certkeep_core::client::ClientKey;
 use certkeep_core::material::{self, Facts, ServerMaterial};
 use certkeep_core::ports::{Change, NewCertificate, NewServer, Upload, UsedUpload, Version};
 use certkeep_core::renewal::renew_at;
@@ -48,17 +49,17 @@ impl Engine {
         }
     }
 
-    /// Adds a certificate (contract §4.6).
+    /// Adds a certificate (contract §4.6), for the client that calls.
     ///
     /// # Errors
     /// What [`UseCaseError`] lists; nothing is stored then.
-    pub async fn create(&self, command: Create) -> Result<Created, UseCaseError> {
+    pub async fn create(&self, command: Create, owner: Option<ClientKey>) -> Result<Created, UseCaseError> {
         let now = self.now();
         let (kind, new) = match command {
             Create::Apply { names, input } => {
                 let application = commands::application(self.providers(), names, input)?;
                 let name = application.names.file_name();
-                let server = NewServer { application: Some(application), next_issuance: Some(now) };
+                let server = NewServer { application: Some(application), next_issuance: Some(now), owner };
                 (Kind::Server, NewCertificate { name, version: None, server: Some(server), upload: None, limit: None })
             }
             Create::Serve { upload, renewal } => {
@@ -71,7 +72,7 @@ impl Engine {
                 let new = NewCertificate {
                     name: upload.clone(),
                     version: Some(version(material)),
-                    server: Some(NewServer { application, next_issuance }),
+                    server: Some(NewServer { application, next_issuance, owner }),
                     upload: Some(used),
                     limit: None,
                 };
@@ -109,11 +110,11 @@ impl Engine {
         Ok(Created { name: new.name, status })
     }
 
-    /// Changes a server certificate (contract §4.7).
+    /// Changes a server certificate (contract §4.7), for the client that calls.
     ///
     /// # Errors
     /// What [`UseCaseError`] lists; nothing is changed then.
-    pub async fn update(&self, id: CertificateId, command: Update) -> Result<(), UseCaseError> {
+    pub async fn update(&self, id: CertificateId, command: Update, owner: Option<ClientKey>) -> Result<(), UseCaseError> {
         let now = self.now();
         let alone = self.inner.changes.lock().await;
         let entry = self.store().certificate(id).await?.ok_or(UseCaseError::NotFound)?;
@@ -127,6 +128,7 @@ impl Engine {
             Origin::Apply => self.change_of_applied(&entry, server, command, now)?,
             Origin::Upload => self.change_of_uploaded(&entry, server, command, now).await?,
         };
+        let change = Change { owner, ..change };
         let renamed = change.name.clone();
         self.store().change(id, &change, now).await.map_err(|error| UseCaseError::from_change(error, renamed))?;
         self.inner.remembered_certificates.forget(id);

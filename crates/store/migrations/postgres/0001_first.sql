@@ -46,6 +46,13 @@ CREATE TABLE certificates (
     failure TEXT COLLATE "C",
     failures_in_a_row BIGINT NOT NULL DEFAULT 0,
     next_issuance_at BIGINT,
+    -- How pressing that is (core's Urgency: 0 is the most pressing), and when it becomes more pressing, if it does.
+    urgency BIGINT NOT NULL DEFAULT 2,
+    urgent_at BIGINT,
+    -- The client that asks, 0 where nobody is known, and the turn of its application among those that are due; absent
+    -- unless it waits for it.
+    owner BIGINT NOT NULL DEFAULT 0,
+    turn BIGINT,
     -- What the CA said of the renewal of what is held (RFC 9773), and when to ask it again; absent where there is nobody to
     -- ask. The instant is the one that was chosen within the window.
     renewal_ask_at BIGINT,
@@ -55,7 +62,9 @@ CREATE TABLE certificates (
     renewal_explanation TEXT COLLATE "C"
 );
 CREATE INDEX certificates_to_ask ON certificates (renewal_ask_at, id) WHERE renewal_ask_at IS NOT NULL;
-CREATE INDEX certificates_due ON certificates (next_issuance_at, id) WHERE next_issuance_at IS NOT NULL;
+CREATE INDEX certificates_due ON certificates (urgency, next_issuance_at, id) WHERE next_issuance_at IS NOT NULL AND turn IS NULL;
+CREATE INDEX certificates_by_turn ON certificates (turn, next_issuance_at, id) WHERE turn IS NOT NULL;
+CREATE INDEX certificates_urgent ON certificates (urgent_at, id) WHERE urgent_at IS NOT NULL;
 -- One index for each order of a list; entries that hold nothing come last in both directions, ties go by id.
 CREATE INDEX certificates_by_issue_to ON certificates (issue_to, id);
 CREATE INDEX certificates_by_issue_to_down ON certificates (issue_to DESC, id);
@@ -109,6 +118,19 @@ CREATE TABLE issuances (
 CREATE INDEX issuances_due ON issuances (due_at, id) WHERE due_at IS NOT NULL;
 CREATE UNIQUE INDEX issuances_running ON issuances (certificate_id) WHERE due_at IS NOT NULL;
 CREATE INDEX issuances_of ON issuances (certificate_id, id);
+
+-- Row 1: from when on a renewal in good time may begin, at any node.
+CREATE TABLE pace (
+    id BIGINT PRIMARY KEY,
+    renewals_from BIGINT NOT NULL
+);
+INSERT INTO pace (id, renewals_from) VALUES (1, 0);
+
+-- The last turn of each client, and of those that nobody is known for.
+CREATE TABLE turns (
+    owner BIGINT PRIMARY KEY,
+    last BIGINT NOT NULL
+);
 
 -- The journal. It refers to nothing: a record outlives its issuance and its certificate.
 CREATE TABLE challenge_records (

@@ -1,6 +1,8 @@
 //! Adding, changing and deleting entries: each one transaction, all checks inside it.
 use certkeep_core::certificate::{ApplyStatus, CertificateId, Kind, Origin};
+use certkeep_core::client::ClientKey;
 use certkeep_core::ports::{Change, ChangeError, CreateError, DeleteError, NewCertificate, NewServer, StoreError};
+use certkeep_core::schedule::Urgency;
 use jiff::Timestamp;
 use sqlx::AnyConnection;
 
@@ -29,11 +31,17 @@ struct NewColumns {
     application: ApplicationColumns,
     issue_to: String,
     next_issuance: Option<Timestamp>,
+    owner: Option<ClientKey>,
+}
+
+/// Who asks, as its column has it.
+fn owner_number(owner: Option<ClientKey>) -> i64 {
+    owner.map_or(0, |ClientKey(number)| number)
 }
 
 fn new_columns(store: &SqlStore, id: i64, new: &NewCertificate) -> Result<NewColumns, StoreError> {
     let held = new.version.as_ref().map(|version| version.held.issue_to.clone());
-    let Some(NewServer { application, next_issuance }) = &new.server else {
+    let Some(NewServer { application, next_issuance, owner }) = &new.server else {
         return Ok(NewColumns {
             kind: Kind::Trusted,
             origin: None,
@@ -41,6 +49,7 @@ fn new_columns(store: &SqlStore, id: i64, new: &NewCertificate) -> Result<NewCol
             application: ApplicationColumns::default(),
             issue_to: held.unwrap_or_default(),
             next_issuance: None,
+            owner: None,
         });
     };
     let (origin, status) = match held {
@@ -58,6 +67,7 @@ fn new_columns(store: &SqlStore, id: i64, new: &NewCertificate) -> Result<NewCol
         },
         issue_to: held.or(asked).unwrap_or_default(),
         next_issuance: next_issuance.filter(|_| application.is_some()),
+        owner: *owner,
     })
 }
 
@@ -83,8 +93,8 @@ pub(super) async fn create(store: &SqlStore, new: &NewCertificate) -> Result<Cer
     let columns = new_columns(store, id, new)?;
     sqlx::query(
         "INSERT INTO certificates
-             (id, name, kind, issue_to, origin, status, names, dns_provider, sealed_auth, next_issuance_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+             (id, name, kind, issue_to, origin, status, names, dns_provider, sealed_auth, next_issuance_at, urgency, owner)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
     )
     .bind(id)
     .bind(&new.name)
@@ -96,6 +106,8 @@ pub(super) async fn create(store: &SqlStore, new: &NewCertificate) -> Result<Cer
     .bind(columns.application.dns_provider)
     .bind(columns.application.sealed_auth)
     .bind(columns.next_issuance.map(Timestamp::as_microsecond))
+    .bind(Urgency::Application.number())
+    .bind(owner_number(columns.owner))
     .execute(&mut *tx)
     .await
     .map_err(&doing)?;
@@ -199,7 +211,8 @@ pub(super) async fn change(
     let status = entry.plan(change, now);
     sqlx::query(
         "UPDATE certificates
-         SET name = $2, issue_to = $3, names = $4, dns_provider = $5, sealed_auth = $6, next_issuance_at = $7
+         SET name = $2, issue_to = $3, names = $4, dns_provider = $5, sealed_auth = $6, next_issuance_at = $7, turn = NULL,
+             owner = COALESCE($8, owner)
          WHERE id = $1",
     )
     .bind(id)
@@ -209,21 +222,27 @@ pub(super) async fn change(
     .bind(&entry.application.dns_provider)
     .bind(&entry.application.sealed_auth)
     .bind(entry.next_issuance_at)
+    .bind(change.owner.map(|ClientKey(number)| number))
     .execute(&mut *tx)
     .await
     .map_err(&doing)?;
+    if let Some(version) = &change.version {
+        hold(&mut tx, store.sealer(), id, version).await?;
+    }
     if let Some(status) = status {
+        // Somebody waits for what begins at once, whatever is held.
         sqlx::query(
-            "UPDATE certificates SET status = $2, failure_code = NULL, failure = NULL, failures_in_a_row = 0 WHERE id = $1",
+            "UPDATE certificates
+             SET status = $2, failure_code = NULL, failure = NULL, failures_in_a_row = 0,
+                 urgency = CASE WHEN $3 < urgency THEN $3 ELSE urgency END
+             WHERE id = $1",
         )
         .bind(id)
         .bind(status_word(status))
+        .bind(if status == ApplyStatus::Issuing { Urgency::Application.number() } else { Urgency::Renewal.number() })
         .execute(&mut *tx)
         .await
         .map_err(&doing)?;
-    }
-    if let Some(version) = &change.version {
-        hold(&mut tx, store.sealer(), id, version).await?;
     }
     store.grow_shared_epoch(&mut tx, Changed::Certificates).await.map_err(&doing)?;
     commit(tx).await.map_err(&doing)?;

@@ -2,6 +2,7 @@
 use certkeep_core::certificate::Held;
 use certkeep_core::ports::{StoreError, Version};
 use certkeep_core::renewal::Validity;
+use certkeep_core::schedule::{Urgency, urgent_at};
 use sqlx::AnyConnection;
 
 use crate::error::{corrupt, unavailable};
@@ -84,7 +85,8 @@ pub(crate) async fn hold(db: &mut AnyConnection, sealer: &Sealer, certificate: i
         "UPDATE certificates
          SET current_version = $2, held_issue_to = $3, not_before = $4, not_after = $5,
              issue_to = CASE WHEN origin = 'apply' THEN issue_to ELSE $3 END, renewal_ask_at = $6,
-             renewal_window_start = NULL, renewal_window_end = NULL, renewal_at = NULL, renewal_explanation = NULL
+             renewal_window_start = NULL, renewal_window_end = NULL, renewal_at = NULL, renewal_explanation = NULL,
+             urgency = $7, urgent_at = $8, turn = NULL
          WHERE id = $1",
     )
     .bind(certificate)
@@ -94,6 +96,8 @@ pub(crate) async fn hold(db: &mut AnyConnection, sealer: &Sealer, certificate: i
     .bind(not_after)
     // At once.
     .bind(version.directory.is_some().then_some(not_before))
+    .bind(Urgency::Renewal.number())
+    .bind(urgent_at(*validity).as_microsecond())
     .execute(&mut *db)
     .await
     .map_err(&doing)?;

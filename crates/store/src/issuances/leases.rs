@@ -1,4 +1,4 @@
-//! Beginning, leasing, saving and handing back. An issuance is due when its lease ends: whoever leases it makes it due
+//! Leasing, saving and handing back. An issuance is due when its lease ends: whoever leases it makes it due
 //! at the end of the lease, so that one column and one index serve the pause, the lease and the lease that was lost.
 use certkeep_core::certificate::CertificateId;
 use certkeep_core::failure::{Code, Failure};
@@ -9,20 +9,13 @@ use sqlx::AnyConnection;
 
 use crate::SqlStore;
 use crate::again::{commit, repeated};
-use crate::certificates::row::ApplicationColumns;
 use crate::dialect::Dialect;
 use crate::epoch::Changed;
 use crate::error::{corrupt, unavailable};
-use crate::rows::{chain, chain_octets, from_columns, from_json, instant, take_numbers, to_json, unknown};
+use crate::rows::{chain, chain_octets, from_columns, from_json, instant, to_json, unknown};
 use crate::seal::{Place, Sealer};
 
 pub(super) const TABLE: &str = "issuances";
-
-/// The entries whose next issuance is due at `$1` and which have none, `$2` at most.
-pub(crate) const DUE: &str = "SELECT id, names, dns_provider, sealed_auth FROM certificates
-     WHERE next_issuance_at <= $1
-       AND NOT EXISTS (SELECT 1 FROM issuances i WHERE i.certificate_id = certificates.id AND i.due_at IS NOT NULL)
-     ORDER BY next_issuance_at, id LIMIT $2";
 
 /// The statement that leases what is due at `$1` until `$2`, `$3` at most: fence and end in the statement that picks them.
 macro_rules! lease_statement {
@@ -47,7 +40,7 @@ pub(crate) const fn lease_of(dialect: Dialect) -> &'static str {
     }
 }
 
-fn application(row: &str) -> Place<'_> {
+pub(super) fn application(row: &str) -> Place<'_> {
     Place { table: TABLE, column: "sealed_application", row }
 }
 
@@ -55,83 +48,17 @@ fn key(row: &str) -> Place<'_> {
     Place { table: TABLE, column: "sealed_key", row }
 }
 
-struct DueRow {
-    id: i64,
-    application: ApplicationColumns,
-}
-
-from_columns!(DueRow { id; application });
-
-pub(super) async fn start_due(store: &SqlStore, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
-    let doing = unavailable("begin issuances");
-    let mut tx = store.write().await.map_err(&doing)?;
-    let due: Vec<DueRow> =
-        sqlx::query_as(DUE).bind(now.as_microsecond()).bind(i64::from(limit)).fetch_all(&mut *tx).await.map_err(&doing)?;
-    if due.is_empty() {
-        return Ok(0);
-    }
-    let mut begun = 0;
-    for DueRow { id: certificate, application } in due {
-        match application.open(certificate, store.sealer()) {
-            Ok(Some(application)) => {
-                begin(&mut tx, store.sealer(), certificate, &application, now).await?;
-                begun += 1;
-            }
-            Ok(None) => {
-                sqlx::query("UPDATE certificates SET next_issuance_at = NULL WHERE id = $1")
-                    .bind(certificate)
-                    .execute(&mut *tx)
-                    .await
-                    .map_err(&doing)?;
-            }
-            Err(e) => give_up(&mut tx, certificate, &unreadable("read the application", &e)).await?,
-        }
-    }
-    store.grow_shared_epoch(&mut tx, Changed::Certificates).await.map_err(&doing)?;
-    commit(tx).await.map_err(&doing)?;
-    Ok(begun)
-}
-
-async fn begin(
-    db: &mut AnyConnection,
-    sealer: &Sealer,
-    certificate: i64,
-    asked: &certkeep_core::application::Application,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let doing = unavailable("begin an issuance");
-    let id = take_numbers(db, TABLE, 1).await.map_err(&doing)?;
-    let sealed = sealer.seal_application(application(&id.to_string()), asked)?;
-    sqlx::query(
-        "INSERT INTO issuances (id, certificate_id, step, sealed_application, started_at, due_at)
-         VALUES ($1, $2, $3, $4, $5, $5)",
-    )
-    .bind(id)
-    .bind(certificate)
-    .bind(Step::Queued.as_str())
-    .bind(sealed)
-    .bind(now.as_microsecond())
-    .execute(&mut *db)
-    .await
-    .map_err(&doing)?;
-    sqlx::query("UPDATE certificates SET status = 'issuing', failure_code = NULL, next_issuance_at = NULL WHERE id = $1")
-        .bind(certificate)
-        .execute(&mut *db)
-        .await
-        .map_err(&doing)?;
-    Ok(())
-}
-
 /// What is shown of a row that cannot be read back: which one it is, and nothing of what it holds.
-fn unreadable(doing: &'static str, why: &StoreError) -> Failure {
+pub(super) fn unreadable(doing: &'static str, why: &StoreError) -> Failure {
     tracing::error!(doing, error = why as &dyn std::error::Error, "a row cannot be read back");
     Failure::new(Code::Internal, doing).fact(why.to_string())
 }
 
 /// An entry whose issuance cannot begin or go on must not stop the others for ever: it fails, for a person to see.
-async fn give_up(db: &mut AnyConnection, certificate: i64, failure: &Failure) -> Result<(), StoreError> {
+pub(super) async fn give_up(db: &mut AnyConnection, certificate: i64, failure: &Failure) -> Result<(), StoreError> {
     sqlx::query(
-        "UPDATE certificates SET status = 'issuance_fail', failure_code = $2, failure = $3, next_issuance_at = NULL
+        "UPDATE certificates
+         SET status = 'issuance_fail', failure_code = $2, failure = $3, next_issuance_at = NULL, turn = NULL
          WHERE id = $1",
     )
     .bind(certificate)

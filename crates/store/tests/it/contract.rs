@@ -7,6 +7,7 @@ pub(crate) mod journal;
 pub(crate) mod leases;
 pub(crate) mod ledger;
 pub(crate) mod lists;
+pub(crate) mod order;
 pub(crate) mod outcomes;
 pub(crate) mod races;
 pub(crate) mod singles;
@@ -104,6 +105,16 @@ macro_rules! contract {
                     one_kind_only,
                     nothing_held_comes_last_in_both_directions,
                     every_order_agrees_with_a_model;
+                order: what_is_most_pressing_begins_first,
+                    renewals_begin_at_the_pace,
+                    what_is_put_off_becomes_urgent_and_is_held_back_no_more,
+                    renewals_keep_out_of_the_first_minutes_of_an_hour,
+                    a_clock_that_was_ahead_holds_nothing_back,
+                    clients_take_turns,
+                    a_retry_takes_a_new_turn,
+                    what_a_person_asks_for_is_not_held_back,
+                    what_waits_for_its_turn_can_be_changed_and_deleted,
+                    a_crowd_is_marked_and_begun_in_the_end;
                 outcomes: an_issued_version_is_current_and_renewed_at_its_time,
                     the_old_version_serves_until_the_new_one_is_there,
                     a_failure_keeps_what_is_held_and_is_tried_again,

@@ -1,4 +1,5 @@
 //! Entries, applications and versions made of plain octets: the store never looks into a certificate.
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use certkeep_core::application::{Application, AuthEntry, AuthValue, Names};
@@ -7,12 +8,16 @@ use certkeep_core::issuance::{ChallengeRecord, Issuance, Lease, TxtRecord, Zone}
 use certkeep_core::material::{Chain, PrivateKey};
 use certkeep_core::ports::{NewCertificate, NewServer, Store, Version};
 use certkeep_core::renewal::Validity;
+use certkeep_core::schedule::Pace;
 use jiff::{SignedDuration, Timestamp};
 
 /// A private key that a test can look for.
 pub(crate) const PRIVATE_KEY: &str = "planted-private-key-7d1f";
 /// A provider's parameter that a test can look for.
 pub(crate) const API_TOKEN: &str = "planted-api-token-93ab";
+
+/// A pace that holds hardly anything back.
+pub(crate) const FAST: Pace = Pace { per_minute: NonZeroU32::MAX };
 
 /// Seconds after an instant that all tests count from.
 pub(crate) fn at(second: i64) -> Timestamp {
@@ -47,7 +52,7 @@ pub(crate) fn version(issue_to: &str, not_after: Timestamp) -> Version {
 }
 
 pub(crate) fn applied(name: &str, names: &str, begins: Timestamp) -> NewCertificate {
-    let server = NewServer { application: Some(application(names)), next_issuance: Some(begins) };
+    let server = NewServer { application: Some(application(names)), next_issuance: Some(begins), owner: None };
     NewCertificate { name: name.into(), version: None, server: Some(server), upload: None, limit: None }
 }
 
@@ -56,7 +61,7 @@ pub(crate) fn uploaded(name: &str) -> NewCertificate {
     NewCertificate {
         name: name.into(),
         version: Some(version("uploaded.example.com", at(1000))),
-        server: Some(NewServer { application: None, next_issuance: None }),
+        server: Some(NewServer { application: None, next_issuance: None, owner: None }),
         upload: None,
         limit: None,
     }
@@ -64,7 +69,7 @@ pub(crate) fn uploaded(name: &str) -> NewCertificate {
 
 /// An uploaded server certificate that is renewed by application.
 pub(crate) fn renewed(name: &str, renewal: Timestamp) -> NewCertificate {
-    let server = NewServer { application: Some(application("a.example.com")), next_issuance: Some(renewal) };
+    let server = NewServer { application: Some(application("a.example.com")), next_issuance: Some(renewal), owner: None };
     NewCertificate { server: Some(server), ..uploaded(name) }
 }
 
@@ -92,7 +97,7 @@ pub(crate) async fn status(store: &Arc<dyn Store>, id: CertificateId) -> ApplySt
 /// An applied entry whose issuance began at `at(0)` and is leased until `at(60)`.
 pub(crate) async fn leased(store: &Arc<dyn Store>, name: &str) -> (CertificateId, Lease) {
     let id = store.create(&applied(name, "a.example.com", at(0))).await.unwrap();
-    assert_eq!(store.start_due(at(0), 10).await.unwrap(), 1);
+    assert_eq!(store.start_due(at(0), 10, FAST).await.unwrap(), 1);
     let mut leases = store.lease(at(0), at(60), 10).await.unwrap();
     assert_eq!(leases.len(), 1);
     (id, leases.remove(0))

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use axum::body::Body;
 use bytes::Bytes;
 use certkeep_core::certificate::{CertificateId, ListQuery, SortBy};
+use certkeep_core::client::ClientKey;
 use http::request::Parts;
 use serde::Serialize;
 
@@ -85,21 +86,21 @@ pub(crate) async fn upload(api: &Api, parts: &Parts, body: &mut Body) -> Result<
     Ok(envelope::success_with(&Answer { file }, 128))
 }
 
-pub(crate) async fn create(api: &Api, fields: Fields) -> Result<Vec<u8>, Refused> {
+pub(crate) async fn create(api: &Api, client: Option<ClientKey>, fields: Fields) -> Result<Vec<u8>, Refused> {
     #[derive(Serialize)]
     struct Answer {
         name: String,
         #[serde(skip_serializing_if = "Option::is_none")]
         apply_status: Option<&'static str>,
     }
-    let created = api.engine.create(commands::create(fields)?).await?;
+    let created = api.engine.create(commands::create(fields)?, client).await?;
     let answer = Answer { name: created.name, apply_status: created.status.map(status_word) };
     Ok(envelope::success_with(&answer, 128))
 }
 
-pub(crate) async fn update(api: &Api, fields: Fields) -> Result<Vec<u8>, Refused> {
+pub(crate) async fn update(api: &Api, client: Option<ClientKey>, fields: Fields) -> Result<Vec<u8>, Refused> {
     let (id, update) = commands::update(fields)?;
-    api.engine.update(id, update).await?;
+    api.engine.update(id, update, client).await?;
     Ok(envelope::success())
 }
 

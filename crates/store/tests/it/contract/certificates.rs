@@ -4,7 +4,7 @@ use certkeep_core::certificate::{ApplyStatus, CertificateId, Kind, Origin, Role}
 use certkeep_core::ports::{CreateError, NewCertificate, NewServer, Store, Upload, UsedUpload};
 use secrecy::SecretSlice;
 
-use crate::fixtures::{application, applied, at, entry, renewed, server, trusted, uploaded, version};
+use crate::fixtures::{FAST, application, applied, at, entry, renewed, server, trusted, uploaded, version};
 
 pub(crate) async fn an_uploaded_entry_holds_its_version_and_is_issued(store: Arc<dyn Store>) {
     let id = store.create(&uploaded("a.pem")).await.unwrap();
@@ -133,8 +133,8 @@ pub(crate) async fn an_upload_that_is_gone_adds_nothing(store: Arc<dyn Store>) {
 }
 
 pub(crate) async fn an_entry_without_application_is_never_due(store: Arc<dyn Store>) {
-    let server = Some(NewServer { application: None, next_issuance: Some(at(0)) });
+    let server = Some(NewServer { application: None, next_issuance: Some(at(0)), owner: None });
     store.create(&NewCertificate { server, ..uploaded("a.pem") }).await.unwrap();
     assert_eq!(store.next_due().await.unwrap(), None);
-    assert_eq!(store.start_due(at(10), 10).await.unwrap(), 0);
+    assert_eq!(store.start_due(at(10), 10, FAST).await.unwrap(), 0);
 }

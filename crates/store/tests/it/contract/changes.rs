@@ -5,7 +5,7 @@ use certkeep_core::failure::{Code, Failure};
 use certkeep_core::ports::{Change, ChangeError, DeleteError, Outcome, Store, Upload, UsedUpload};
 use jiff::Timestamp;
 
-use crate::fixtures::{application, applied, at, entry, leased, renewed, server, status, trusted, uploaded, version};
+use crate::fixtures::{FAST, application, applied, at, entry, leased, renewed, server, status, trusted, uploaded, version};
 
 /// An applied entry that failed at its first issuance.
 async fn failed(store: &Arc<dyn Store>, again: Option<Timestamp>) -> CertificateId {
@@ -25,7 +25,7 @@ pub(crate) async fn a_due_change_makes_it_issuing_and_forgets_its_failure(store:
     assert_eq!((server.status, server.failure), (ApplyStatus::Issuing, None));
     assert_eq!(store.last_failure(id).await.unwrap(), None);
     assert_eq!(store.failures_in_a_row(id).await.unwrap(), 0);
-    assert_eq!(store.start_due(at(100), 10).await.unwrap(), 1);
+    assert_eq!(store.start_due(at(100), 10, FAST).await.unwrap(), 1);
     let lease = store.lease(at(100), at(160), 1).await.unwrap().remove(0);
     assert_eq!(lease.issuance.application, application("b.example.com"));
 }
@@ -60,7 +60,7 @@ pub(crate) async fn no_issuance_with_nothing_held_stays_as_it_is(store: Arc<dyn 
 
 pub(crate) async fn no_issuance_with_a_version_held_is_a_success(store: Arc<dyn Store>) {
     let id = store.create(&renewed("a.pem", at(0))).await.unwrap();
-    store.start_due(at(0), 1).await.unwrap();
+    store.start_due(at(0), 1, FAST).await.unwrap();
     let lease = store.lease(at(0), at(60), 1).await.unwrap().remove(0);
     let outcome = Outcome::Failed(Failure::new(Code::ZoneNotFound, "find zone"), Some(at(500)));
     store.finish(&lease.issuance, lease.fence, &outcome).await.unwrap();

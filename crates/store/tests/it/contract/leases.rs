@@ -5,14 +5,14 @@ use certkeep_core::issuance::{Fence, Step};
 use certkeep_core::material::{Chain, PrivateKey};
 use certkeep_core::ports::{Change, Outcome, Store, StoreError};
 
-use crate::fixtures::{application, applied, at, leased, record, renewed, server};
+use crate::fixtures::{FAST, application, applied, at, leased, record, renewed, server};
 
 pub(crate) async fn due_entries_begin_once(store: Arc<dyn Store>) {
     store.create(&applied("a.pem", "a.example.com", at(0))).await.unwrap();
     store.create(&renewed("b.pem", at(20))).await.unwrap();
-    assert_eq!(store.start_due(at(10), 10).await.unwrap(), 1);
-    assert_eq!(store.start_due(at(10), 10).await.unwrap(), 0);
-    assert_eq!(store.start_due(at(20), 10).await.unwrap(), 1);
+    assert_eq!(store.start_due(at(10), 10, FAST).await.unwrap(), 1);
+    assert_eq!(store.start_due(at(10), 10, FAST).await.unwrap(), 0);
+    assert_eq!(store.start_due(at(20), 10, FAST).await.unwrap(), 1);
     let leases = store.lease(at(20), at(60), 10).await.unwrap();
     assert_eq!(leases.len(), 2);
     assert!(leases.iter().all(|lease| lease.issuance.step == Step::Queued));
@@ -23,7 +23,7 @@ pub(crate) async fn no_more_begin_than_asked_for_earliest_first(store: Arc<dyn S
     for n in 0..5 {
         store.create(&applied(&format!("{n}.pem"), &format!("n{n}.example.com"), at(100 - n))).await.unwrap();
     }
-    assert_eq!(store.start_due(at(200), 2).await.unwrap(), 2);
+    assert_eq!(store.start_due(at(200), 2, FAST).await.unwrap(), 2);
     let first: Vec<String> = store
         .lease(at(200), at(260), 10)
         .await
@@ -32,7 +32,7 @@ pub(crate) async fn no_more_begin_than_asked_for_earliest_first(store: Arc<dyn S
         .map(|lease| lease.issuance.application.names.first().to_owned())
         .collect();
     assert_eq!(first, ["n4.example.com", "n3.example.com"]);
-    assert_eq!(store.start_due(at(200), 10).await.unwrap(), 3);
+    assert_eq!(store.start_due(at(200), 10, FAST).await.unwrap(), 3);
     assert_eq!(store.lease(at(200), at(260), 2).await.unwrap().len(), 2);
 }
 
@@ -129,7 +129,7 @@ pub(crate) async fn next_due_is_the_earliest_of_all_work(store: Arc<dyn Store>) 
 
 pub(crate) async fn nothing_is_due_in_an_empty_store(store: Arc<dyn Store>) {
     assert_eq!(store.next_due().await.unwrap(), None);
-    assert_eq!(store.start_due(at(0), 10).await.unwrap(), 0);
+    assert_eq!(store.start_due(at(0), 10, FAST).await.unwrap(), 0);
     assert!(store.lease(at(0), at(60), 10).await.unwrap().is_empty());
     assert!(store.due_removals(at(0), 10).await.unwrap().is_empty());
 }

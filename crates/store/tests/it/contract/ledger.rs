@@ -6,7 +6,7 @@ use certkeep_core::name::DnsName;
 use certkeep_core::ports::{Outcome, Question, RenewalState, Store, Told, Version};
 use certkeep_core::renewal_info::{Choice, Window};
 
-use crate::fixtures::{at, leased, minutes, version};
+use crate::fixtures::{FAST, at, leased, minutes, version};
 
 const CA: &str = "https://ca.test/directory";
 const FIVE_AN_HOUR: &[Limit] = &[Limit::per_hours(Counted::Orders, 5, 1)];
@@ -105,8 +105,8 @@ pub(crate) async fn the_instant_that_was_chosen_begins_the_next_issuance(store: 
     let nothing = Told { choice: None, explanation_url: None, ask_at: at(8000) };
     store.answered(&again, &nothing).await.unwrap();
     assert_eq!(store.renewal_state(id).await.unwrap(), RenewalState { ask_at: Some(at(8000)), ..kept });
-    assert_eq!(store.start_due(at(5199), 10).await.unwrap(), 0);
-    assert_eq!(store.start_due(at(5200), 10).await.unwrap(), 1, "an answer without a window leaves what was chosen");
+    assert_eq!(store.start_due(at(5199), 10, FAST).await.unwrap(), 0);
+    assert_eq!(store.start_due(at(5200), 10, FAST).await.unwrap(), 1, "an answer without a window leaves what was chosen");
 }
 
 pub(crate) async fn an_answer_about_what_is_no_longer_held_is_dropped(store: Arc<dyn Store>) {
@@ -114,7 +114,7 @@ pub(crate) async fn an_answer_about_what_is_no_longer_held_is_dropped(store: Arc
     finish(&store, &lease, &issued_by(Some(CA))).await;
     let asked = Question { version: question(&store).await.version + 1, ..question_again(&store).await };
     store.answered(&asked, &told(10, 20, 15)).await.unwrap();
-    assert_eq!(store.start_due(at(5999), 10).await.unwrap(), 0);
+    assert_eq!(store.start_due(at(5999), 10, FAST).await.unwrap(), 0);
 }
 
 async fn question_again(store: &Arc<dyn Store>) -> Question {
@@ -128,5 +128,5 @@ pub(crate) async fn an_answer_does_not_put_off_what_was_asked_for(store: Arc<dyn
     let change = certkeep_core::ports::Change { next_issuance: Some(Some(at(2))), ..Default::default() };
     store.change(id, &change, at(2)).await.unwrap();
     store.answered(&asked, &told(5000, 5500, 5200)).await.unwrap();
-    assert_eq!(store.start_due(at(2), 10).await.unwrap(), 1);
+    assert_eq!(store.start_due(at(2), 10, FAST).await.unwrap(), 1);
 }

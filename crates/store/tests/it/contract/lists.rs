@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
-use crate::fixtures::{applied, at, renewed, trusted, uploaded, version};
+use crate::fixtures::{FAST, applied, at, renewed, trusted, uploaded, version};
 
 const SORTS: [SortBy; 5] = [SortBy::Expiration, SortBy::Id, SortBy::IssueTo, SortBy::Name, SortBy::Type];
 
@@ -111,7 +111,7 @@ pub(crate) async fn every_order_agrees_with_a_model(store: Arc<dyn Store>) {
             store.create(&new(n, *shape)).await.unwrap();
         }
         // Some of the applied ones hold a version that is for another domain than the one applied for.
-        store.start_due(at(0), 1000).await.unwrap();
+        store.start_due(at(0), 1000, FAST).await.unwrap();
         for lease in store.lease(at(0), at(60), 3).await.unwrap() {
             let issued = Outcome::Issued(Box::new(version("0.example.com", at(1000))), at(9000));
             store.finish(&lease.issuance, lease.fence, &issued).await.unwrap();
@@ -136,7 +136,7 @@ pub(crate) async fn every_order_agrees_with_a_model(store: Arc<dyn Store>) {
 
 /// Empties the store for the next draw; what is issuing fails first, because it cannot be deleted.
 async fn empty(store: &Arc<dyn Store>, all: &[Certificate]) {
-    store.start_due(at(0), 1000).await.unwrap();
+    store.start_due(at(0), 1000, FAST).await.unwrap();
     for lease in store.lease(at(0), at(60), 1000).await.unwrap() {
         let failed = Outcome::Failed(Failure::new(Code::Internal, "test"), None);
         store.finish(&lease.issuance, lease.fence, &failed).await.unwrap();

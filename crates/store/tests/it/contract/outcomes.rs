@@ -6,7 +6,7 @@ use certkeep_core::issuance::{Fence, Lease, Step};
 use certkeep_core::ports::{Outcome, Store, StoreError};
 use jiff::Timestamp;
 
-use crate::fixtures::{at, entry, leased, renewed, server, status, version};
+use crate::fixtures::{FAST, at, entry, leased, renewed, server, status, version};
 
 fn failure() -> Failure {
     Failure::new(Code::RecordNotVisible, "propagation").about("a.example.com").fact("ns1 shows nothing.")
@@ -22,7 +22,7 @@ async fn finish(store: &Arc<dyn Store>, lease: &Lease, outcome: &Outcome) {
 
 /// Begins and leases the one issuance that is due at `now`.
 async fn next(store: &Arc<dyn Store>, now: Timestamp) -> Lease {
-    assert_eq!(store.start_due(now, 10).await.unwrap(), 1);
+    assert_eq!(store.start_due(now, 10, FAST).await.unwrap(), 1);
     let mut leases = store.lease(now, at(1_000_000), 10).await.unwrap();
     assert_eq!(leases.len(), 1);
     leases.remove(0)
@@ -36,8 +36,8 @@ pub(crate) async fn an_issued_version_is_current_and_renewed_at_its_time(store: 
     let current = store.current_version(id).await.unwrap().unwrap();
     assert_eq!(current.key.unwrap().expose_pkcs8(), version("a.example.com", at(9000)).key.unwrap().expose_pkcs8());
     assert_eq!(store.next_due().await.unwrap(), Some(at(6000)));
-    assert_eq!(store.start_due(at(5999), 10).await.unwrap(), 0);
-    assert_eq!(store.start_due(at(6000), 10).await.unwrap(), 1);
+    assert_eq!(store.start_due(at(5999), 10, FAST).await.unwrap(), 0);
+    assert_eq!(store.start_due(at(6000), 10, FAST).await.unwrap(), 1);
 }
 
 pub(crate) async fn the_old_version_serves_until_the_new_one_is_there(store: Arc<dyn Store>) {
@@ -72,7 +72,7 @@ pub(crate) async fn a_final_failure_is_never_due(store: Arc<dyn Store>) {
     let (_, lease) = leased(&store, "a.pem").await;
     finish(&store, &lease, &Outcome::Failed(failure(), None)).await;
     assert_eq!(store.next_due().await.unwrap(), None);
-    assert_eq!(store.start_due(at(1_000_000), 10).await.unwrap(), 0);
+    assert_eq!(store.start_due(at(1_000_000), 10, FAST).await.unwrap(), 0);
 }
 
 pub(crate) async fn failures_in_a_row_are_counted_until_a_success(store: Arc<dyn Store>) {

@@ -8,7 +8,7 @@ use secrecy::SecretSlice;
 use tokio::task::JoinSet;
 
 use super::clients::pair;
-use crate::fixtures::{applied, at, trusted, uploaded};
+use crate::fixtures::{FAST, applied, at, trusted, uploaded};
 
 /// Runs `count` tasks at once; answers what each said.
 async fn at_once<T, F>(count: usize, task: impl Fn(usize) -> F) -> Vec<T>
@@ -29,7 +29,7 @@ pub(crate) async fn no_issuance_is_leased_twice(store: Arc<dyn Store>) {
     }
     let begun = at_once(4, |_| {
         let store = store.clone();
-        async move { store.start_due(at(0), 40).await.unwrap() }
+        async move { store.start_due(at(0), 40, FAST).await.unwrap() }
     });
     assert_eq!(begun.await.iter().sum::<u64>(), 40);
     let leased = at_once(16, |_| {

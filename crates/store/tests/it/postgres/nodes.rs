@@ -1,11 +1,13 @@
 //! Nodes that share a database.
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use certkeep_core::certificate::ApplyStatus;
 use certkeep_core::issuance::Lease;
-use certkeep_core::ports::{Change, CreateError, Issuances, Outcome, Store, StoreError};
+use certkeep_core::ports::{Change, CreateError, Issuances, NewCertificate, Outcome, Store, StoreError};
+use certkeep_core::schedule::Pace;
 use certkeep_store::SqlStore;
 use certkeep_testkit::peers::PostgresDatabase;
 use certkeep_testkit::wait::{PATIENCE, eventually};
@@ -13,7 +15,7 @@ use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
 use super::{address, options, raw};
-use crate::fixtures::{applied, at, status, uploaded, version};
+use crate::fixtures::{FAST, applied, at, renewed, status, uploaded, version};
 
 /// Nodes with the same keys.
 async fn nodes(count: usize) -> (Vec<Arc<dyn Store>>, PostgresDatabase, TempDir) {
@@ -54,7 +56,7 @@ async fn nothing_is_begun_leased_or_finished_twice() {
     let work = |node: Arc<dyn Store>| async move {
         let (mut begun, mut leased): (u64, Vec<Lease>) = (0, Vec::new());
         loop {
-            let more = node.start_due(at(0), 7).await.unwrap();
+            let more = node.start_due(at(0), 7, FAST).await.unwrap();
             let leases = node.lease(at(0), at(60), 5).await.unwrap();
             if more == 0 && leases.is_empty() {
                 return (begun, leased);
@@ -96,6 +98,32 @@ async fn nothing_is_begun_leased_or_finished_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_nodes_together_begin_renewals_at_one_pace() {
+    let (nodes, _database, _folder) = nodes(3).await;
+    for n in 0..20 {
+        let held = version("a.example.com", at(90 * 86_400));
+        let new = NewCertificate { version: Some(held), ..renewed(&format!("{n}.pem"), at(0)) };
+        nodes[n % 3].create(&new).await.unwrap();
+    }
+    let pace = Pace { per_minute: NonZeroU32::new(60).unwrap() };
+    for second in 10..14 {
+        let begun = at_each(&nodes, move |node| async move {
+            let mut begun = 0;
+            for _ in 0..3 {
+                begun += node.start_due(at(second), 5, pace).await.unwrap();
+            }
+            begun
+        });
+        assert_eq!(begun.await.iter().sum::<u64>(), 1);
+        for node in &nodes {
+            assert_eq!(node.next_due().await.unwrap(), Some(at(second)), "what was begun is to be leased");
+        }
+        assert_eq!(nodes[0].lease(at(second), at(9000), 5).await.unwrap().len(), 1);
+        assert_eq!(nodes[1].next_due().await.unwrap(), Some(at(second + 1)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn transactions_that_overtake_each_other_all_get_through() {
     let (nodes, _database, _folder) = nodes(4).await;
     let made = at_each(&nodes, |node| async move {
@@ -118,7 +146,7 @@ async fn transactions_that_overtake_each_other_all_get_through() {
 async fn a_lease_that_another_node_took_over_writes_nothing() {
     let (nodes, _database, _folder) = nodes(2).await;
     let id = nodes[0].create(&applied("a.pem", "a.example.com", at(0))).await.unwrap();
-    nodes[0].start_due(at(0), 1).await.unwrap();
+    nodes[0].start_due(at(0), 1, FAST).await.unwrap();
     let paused = nodes[0].lease(at(0), at(60), 1).await.unwrap().remove(0);
     assert!(nodes[1].lease(at(59), at(120), 1).await.unwrap().is_empty());
     let taken = nodes[1].lease(at(60), at(120), 1).await.unwrap().remove(0);
@@ -136,7 +164,7 @@ async fn a_lease_that_another_node_took_over_writes_nothing() {
 async fn a_start_leaves_the_leases_of_other_nodes_alone() {
     let (nodes, database, folder) = nodes(1).await;
     nodes[0].create(&applied("a.pem", "a.example.com", at(0))).await.unwrap();
-    nodes[0].start_due(at(0), 1).await.unwrap();
+    nodes[0].start_due(at(0), 1, FAST).await.unwrap();
     nodes[0].lease(at(0), at(60), 1).await.unwrap();
     let second = SqlStore::open_server(&address(database.url()), &options(folder.path())).await.unwrap();
     assert!(second.lease(at(1), at(60), 1).await.unwrap().is_empty());
@@ -154,7 +182,7 @@ async fn what_one_changes_void_what_the_others_remember() {
         last = now;
     };
     look("create").await;
-    nodes[0].start_due(at(0), 1).await.unwrap();
+    nodes[0].start_due(at(0), 1, FAST).await.unwrap();
     look("start").await;
     let lease = nodes[0].lease(at(0), at(60), 1).await.unwrap().remove(0);
     nodes[0].finish(&lease.issuance, lease.fence, &Outcome::Issued(Box::new(version("a", at(900))), at(600))).await.unwrap();
@@ -165,7 +193,7 @@ async fn what_one_changes_void_what_the_others_remember() {
     look("delete").await;
     nodes[0].set_setting("key", &"value".into()).await.unwrap();
     look("setting").await;
-    nodes[0].start_due(at(0), 1).await.unwrap();
+    nodes[0].start_due(at(0), 1, FAST).await.unwrap();
     look("nothing due").await;
     let expected: Vec<_> = ["create", "start", "finish", "change", "delete", "setting"].map(|what| (what, true, false)).into();
     assert_eq!(grown, [expected, vec![("nothing due", false, false)]].concat());
