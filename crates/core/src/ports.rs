@@ -1,12 +1,15 @@
 //! What the engine asks of its adapters. Each port is a small trait that is safe to use as `dyn`.
+mod audit;
 mod clients;
 mod dns;
 mod inventory;
 mod issuances;
 mod issuer;
 mod ledger;
+mod people;
 mod store;
 
+pub use audit::{Audit, AuditRange};
 pub use clients::{BlockSubject, ClientChange, Clients, Opening, Rotation};
 pub use dns::{AGAIN, DnsProvider, DnsProviders, Propagation, Resolver, Sighting};
 pub use inventory::{
@@ -18,4 +21,5 @@ pub use issuer::{
     OrderStatus, RevocationReason, Revoker,
 };
 pub use ledger::{Ledger, Question, RenewalState, Renewals, Told};
+pub use people::{Credentials, FirstUser, NewApiToken, NewUser, People, UserChange, UserChanged};
 pub use store::{Epoch, Settings, Store, StoreError};

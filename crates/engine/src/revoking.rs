@@ -1,6 +1,7 @@
 //! Revoking the certificate that an entry holds (RFC 8555 §7.6), and what becomes of the entry then.
 use certkeep_core::certificate::{ApplyStatus, CertificateId, Role};
 use certkeep_core::failure::{Code, Failure};
+use certkeep_core::people::Act;
 use certkeep_core::ports::{Change, ChangeError, Issuer, RevocationReason, Revoker, Store, StoreError};
 use jiff::Timestamp;
 
@@ -16,6 +17,9 @@ pub enum RevokeError {
     /// The CA was not reached, or refuses.
     #[error("{0}")]
     Failure(Box<Failure>),
+    /// This is not allowed.
+    #[error("this is not allowed: {} is missing", .0.as_str())]
+    Forbidden(Act),
     /// The entry does not exist, is no server certificate, or holds nothing yet.
     #[error("there is no such server certificate")]
     NotFound,

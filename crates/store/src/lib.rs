@@ -9,6 +9,7 @@
 //! Writes of a process go one at a time over one connection, each in a transaction in which what was read stays true;
 //! reads have connections of their own and never wait for a writer.
 mod again;
+mod audit;
 mod backup;
 mod certificates;
 mod clients;
@@ -20,6 +21,7 @@ mod issuances;
 mod key_file;
 mod open;
 mod others;
+mod people;
 #[cfg(test)]
 mod plans;
 mod renewals;

@@ -4,10 +4,12 @@ use std::error::Error;
 use async_trait::async_trait;
 use secrecy::SecretString;
 
+use super::audit::Audit;
 use super::clients::Clients;
 use super::inventory::{Certificates, Uploads};
 use super::issuances::Issuances;
 use super::ledger::{Ledger, Renewals};
+use super::people::People;
 use crate::issuance::IssuanceId;
 
 /// Why the store did not do as asked. `Display` never repeats the source.
@@ -40,7 +42,7 @@ pub enum StoreError {
 /// from the one read before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Epoch {
-    /// Clients and tokens.
+    /// Clients, users, and the tokens of both.
     pub access: i64,
     /// Entries, and settings.
     pub certificates: i64,
@@ -48,8 +50,8 @@ pub struct Epoch {
 
 /// All of the store.
 #[async_trait]
-pub trait Store: Certificates + Clients + Issuances + Ledger + Renewals + Settings + Uploads {
-    /// Grows with every change that another process may have made: of clients everywhere, of tokens, entries and settings
+pub trait Store: Audit + Certificates + Clients + Issuances + Ledger + People + Renewals + Settings + Uploads {
+    /// Grows with every change that another process may have made: of clients and users everywhere, of tokens, entries and settings
     /// where several processes serve one store.
     async fn epoch(&self) -> Result<Epoch, StoreError>;
 
