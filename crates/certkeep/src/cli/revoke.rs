@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use certkeep_acme::AcmeIssuer;
+use certkeep_core::audit::Action;
 use certkeep_core::certificate::{Certificate, CertificateId};
 use certkeep_core::ports::{Certificates, RevocationReason};
 use certkeep_core::time::SystemClock;
@@ -12,7 +13,7 @@ use serde::Serialize;
 
 use super::client::object;
 use super::ending::print;
-use super::visit::{runtime, with_store};
+use super::visit::{audited, runtime, with_store};
 use super::{CommandError, Place};
 
 #[derive(Args, Debug)]
@@ -80,20 +81,24 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<(), CommandErr
         let entry = find(store, &arguments.certificate).await?.ok_or_else(unknown)?;
         let issuer = AcmeIssuer::new(Arc::new(SystemClock));
         let reason = arguments.reason.into();
-        let renewing = if arguments.delete {
-            revoke_and_delete(store, &issuer, &cas, entry.id, reason).await.map(|()| false)
-        } else {
+        let revoking = async {
+            if arguments.delete {
+                return revoke_and_delete(store, &issuer, &cas, entry.id, reason).await.map(|()| false);
+            }
             match revoke(store, &issuer, &cas, entry.id, reason).await {
                 Ok(()) if !arguments.no_renew => apply_anew(store, entry.id, store.clock().now()).await,
                 revoked => revoked.map(|()| false),
             }
         };
-        let renewing = renewing.map_err(|error| match error {
-            RevokeError::Entry(error) => CommandError::Entry(error),
-            RevokeError::Failure(failure) => CommandError::Ca(failure),
-            RevokeError::NotFound => unknown(),
-            RevokeError::Store(error) => error.into(),
-        })?;
+        let revoking = async {
+            revoking.await.map_err(|error| match error {
+                RevokeError::Entry(error) => CommandError::Entry(error),
+                RevokeError::Failure(failure) => CommandError::Ca(failure),
+                RevokeError::Forbidden(_) | RevokeError::NotFound => unknown(),
+                RevokeError::Store(error) => error.into(),
+            })
+        };
+        let renewing = audited(store, Action::CertificateRevoke, &entry.name, revoking).await?;
         if arguments.json {
             let (id, name, reason) = (entry.id.0, entry.name.as_str(), arguments.reason);
             return print(&object(&Revoked { id, name, reason, renewing, deleted: arguments.delete }));
