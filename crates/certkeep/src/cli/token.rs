@@ -91,7 +91,8 @@ pub(super) fn run(place: &Place, command: Command) -> Result<(), CommandError> {
                 let rights = Rights { role: role.into(), scopes };
                 with_store(&location, async |store| {
                     let now = store.clock().now();
-                    let expires = expires.map(|life| now.saturating_add(life).unwrap_or(Timestamp::MAX));
+                    let end = |life| now.saturating_add(life).and_then(|end| Timestamp::from_second(end.as_second()));
+                    let expires = expires.map(|life| end(life).unwrap_or(Timestamp::MAX));
                     let wish = TokenWish { name, rights, expires };
                     let adding = async { Ok(add_api_token(store, now, &wish, None).await?) };
                     let made = audited(store, Action::TokenAdd, &wish.name, adding).await?;
