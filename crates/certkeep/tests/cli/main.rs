@@ -16,6 +16,7 @@ mod dns;
 mod help;
 mod keys;
 mod nodes;
+mod probes;
 mod process;
 mod serve;
 mod trace;
