@@ -23,11 +23,14 @@ use certkeep_core::failure::{Code, Failure};
 use certkeep_core::issuance::{TxtRecord, Zone};
 use certkeep_core::name::DnsName;
 use certkeep_core::ports::{Propagation, Resolver, Sighting};
-use hickory_proto::rr::Name;
+use hickory_proto::rr::{Name, RecordType};
 use tokio::sync::Semaphore;
 
 use https::Https;
 use recursive::{PORT, Recursive};
+
+/// What is being done, in the words of the trace.
+const READ_TEXTS: &str = "read TXT";
 
 /// Most questions in flight at once, each of which holds a socket.
 const IN_FLIGHT: usize = 256;
@@ -141,6 +144,12 @@ impl Resolver for DnsResolver {
 
     async fn caa(&self, name: &DnsName) -> Result<RelevantSet, Failure> {
         caa::relevant(self, name).await
+    }
+
+    async fn texts(&self, name: &DnsName) -> Result<Vec<String>, Failure> {
+        let owner = from_root(name.as_str(), READ_TEXTS)?;
+        let answer = self.recursive.ask(&self.permits, READ_TEXTS, &owner, RecordType::TXT).await?;
+        Ok(watch::values(&answer))
     }
 }
 

@@ -2,7 +2,8 @@
 //! is written, seen everywhere and removed.
 //!
 //! It goes as far as it can: what fails hinders only what builds on it, so that one run tells all that is wrong. It needs
-//! no store. A probe stands in no journal: a process that is killed in between leaves it.
+//! no store. A probe stands in no journal: who is told to stop takes it down first, and what a process leaves that is killed
+//! in between is recognised by its first letters and taken down by the next try for the same name.
 mod probe;
 mod report;
 
@@ -12,6 +13,7 @@ use certkeep_core::failure::{Code, Failure};
 use certkeep_core::issuance::Zone;
 use certkeep_core::name::DnsName;
 use certkeep_core::ports::{CertificateAuthority, DnsProviders, Issuer, Propagation, Resolver};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::issuing::{Hand, Places, parameters};
@@ -33,6 +35,8 @@ pub struct Preflight<'a> {
     pub propagation: Propagation,
     /// Whether the probe is waited for.
     pub wait: bool,
+    /// Becomes true when it is to end early: then nothing more is tried, and what was written is taken down.
+    pub stop: Option<&'a watch::Receiver<bool>>,
 }
 
 /// A CA, and who we are there.
@@ -57,6 +61,17 @@ impl Preflight<'_> {
     /// Tries everything that an application for these names with this provider needs.
     pub async fn run(&self, names: &[DnsName], dns_provider: &str, auth: &[AuthEntry]) -> Report {
         let mut report = Report::default();
+        let found = tokio::select! {
+            biased;
+            () = self.stopped() => return report,
+            found = self.look(&mut report, names, dns_provider, auth) => found,
+        };
+        self.probe(&mut report, found).await;
+        report
+    }
+
+    /// Everything that changes nothing; answers where probes can be written.
+    async fn look(&self, report: &mut Report, names: &[DnsName], dns_provider: &str, auth: &[AuthEntry]) -> Vec<Place> {
         let began = Instant::now();
         let places = Places::new(self.providers, self.resolver, self.delegations, dns_provider, auth);
         let places = report.note(Check::Parameters, dns_provider, began, places, |_| "they can work".to_owned());
@@ -66,10 +81,10 @@ impl Preflight<'_> {
             challenge_names.sort_unstable();
             challenge_names.dedup();
             for name in challenge_names {
-                found.extend(self.place(&mut report, &mut places, &name).await);
+                found.extend(self.place(report, &mut places, &name).await);
             }
         }
-        let identities = self.identities(&mut report).await;
+        let identities = self.identities(report).await;
         for name in names {
             let began = Instant::now();
             let judged = match self.resolver.caa(name).await {
@@ -78,8 +93,22 @@ impl Preflight<'_> {
             };
             report.note(Check::Caa, name.as_str(), began, judged, String::clone);
         }
-        self.probe(&mut report, found).await;
-        report
+        found
+    }
+
+    /// Returns when it is to end early.
+    async fn stopped(&self) {
+        let told = match self.stop {
+            Some(stop) => stop.clone().wait_for(|stop| *stop).await.is_ok(),
+            None => false,
+        };
+        if !told {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.is_some_and(|stop| *stop.borrow())
     }
 
     /// Follows a challenge name, and finds the zone to write in and who writes there.

@@ -10,6 +10,7 @@ use sqlx::AnyConnection;
 use crate::again::commit;
 use crate::error::unavailable;
 use crate::open::{Connected, HALF_COPIED, Location, OpenError, Whereabouts};
+use crate::rotate::{self, RotateError};
 
 use table::{Cursor, Table, tables};
 
@@ -55,6 +56,9 @@ pub enum CopyError {
     /// Both are the same.
     #[error("{0} cannot be copied to itself")]
     Same(Whereabouts),
+    /// The keys are being rotated.
+    #[error(transparent)]
+    Rotation(#[from] RotateError),
     /// One of both failed meanwhile.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -73,6 +77,14 @@ pub async fn copy(from: &Location, to: &Location) -> Result<Vec<CopiedTable>, Co
         return Err(CopyError::Nothing(from.whereabouts()));
     }
     let source = from.serve().await?;
+    // Both may use one key file: no key may go from it before the copy says that it needs it.
+    let lock = match rotate::lock(&from.options.folder) {
+        Ok(lock) => lock,
+        Err(error) => {
+            source.close().await;
+            return Err(error.into());
+        }
+    };
     let copied = match to.connect().await {
         Ok(target) if target.opening.store == from.whereabouts() => Err(CopyError::Same(target.opening.store.clone())),
         Ok(target) => {
@@ -83,6 +95,7 @@ pub async fn copy(from: &Location, to: &Location) -> Result<Vec<CopiedTable>, Co
         Err(error) => Err(error.into()),
     };
     source.close().await;
+    drop(lock);
     copied
 }
 

@@ -42,8 +42,8 @@ pub enum RotateError {
     /// The store failed, or holds what does not open. What was done stays; the next rotation goes on from there.
     #[error("the rotation was broken off and goes on when it is begun again")]
     Store(#[from] StoreError),
-    /// Another process rotates them, or reads them for a backup.
-    #[error("the keys are being rotated, or a backup is being made: do it again later")]
+    /// Another process rotates them, or reads them for a backup or a copy.
+    #[error("the keys are being rotated, or a backup or a copy is being made: do it again later")]
     UnderWay,
 }
 

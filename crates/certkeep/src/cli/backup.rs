@@ -1,4 +1,6 @@
 //! `certkeep backup` and `certkeep restore`: everything in one sealed file, and back.
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 
 use certkeep_core::audit::Action;
@@ -14,7 +16,7 @@ use super::{CommandError, Place};
 pub(super) struct Arguments {
     /// The backup
     file: PathBuf,
-    /// The file with the passphrase, in its first line; /dev/stdin reads it from there
+    /// The file with the passphrase, in its first line; - is stdin
     #[arg(long, value_name = "FILE")]
     passphrase_file: PathBuf,
 }
@@ -22,8 +24,13 @@ pub(super) struct Arguments {
 impl Arguments {
     fn passphrase(&self) -> Result<SecretString, CommandError> {
         let path = self.passphrase_file.clone();
-        let text = std::fs::read_to_string(&path).map_err(|source| CommandError::Unreadable { path, source })?;
-        let text = Zeroizing::new(text);
+        let mut text = Zeroizing::new(String::new());
+        let read = if path.as_os_str() == "-" {
+            io::stdin().lock().read_line(&mut text)
+        } else {
+            File::open(&path).and_then(|file| BufReader::new(file).read_line(&mut text))
+        };
+        read.map_err(|source| CommandError::Unreadable { path, source })?;
         match text.lines().next() {
             None | Some("") => Err(CommandError::NoPassphrase(self.passphrase_file.clone())),
             Some(line) => Ok(SecretString::from(line)),

@@ -1,5 +1,6 @@
 //! `certkeep dns`: the DNS providers by hand and in scripts. Opens no data folder, and reads a configuration only where it is
-//! named; `check` reads the one of the data folder as well, if there is one.
+//! named; `check` reads the one of the data folder as well, if there is
+//! one, and looks there for the account at the CA.
 mod account;
 mod check;
 mod ending;

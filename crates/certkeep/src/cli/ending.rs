@@ -48,6 +48,9 @@ pub enum CommandError {
     /// A DNS provider, or the way to it, failed.
     #[error("{0}\n{next}", next = .0.code.entry().next)]
     Dns(Box<Failure>),
+    /// A signal ended it.
+    #[error("interrupted")]
+    Interrupted,
     /// Another client has the name.
     #[error("there is a client {0:?} already")]
     NameTaken(String),
@@ -188,6 +191,7 @@ impl CommandError {
             | CommandError::Demo(_)
             | CommandError::Dns(_)
             | CommandError::Entry(_)
+            | CommandError::Interrupted
             | CommandError::NameTaken(_)
             | CommandError::Open(_)
             | CommandError::Output(_)

@@ -267,3 +267,21 @@ async fn what_cannot_be_revoked_is_told() {
     assert!(ended.stderr.contains("801 ca_unreachable"), "{}", ended.stderr);
     assert_eq!(house.run(&["revoke", NAME, "--reason", "boredom"]).await.code, 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_judges_caa_records_that_name_an_account_by_the_one_of_the_data_folder() {
+    let house = House::build().await;
+    let account = house.register().await;
+    let url = certkeep_acme::account_facts(&account).unwrap().url.unwrap();
+    let (host, key) = (format!("Host={}", house.sandbox.dns_api_url()), format!("APIKey={}", house.sandbox.dns_api_key()));
+    let dns = house.sandbox.dns_addr().to_string();
+    let check = ["dns", "check", "pdns", "--name", "pbx.example.com", "--resolver", &dns, "--authoritative", &dns];
+    let check = [&check[..], &["--auth", &host, "--auth", &key]].concat();
+    for (of, code, told) in [(url.clone(), 0, "ok      CAA"), (format!("{url}0"), 1, "FAILED  CAA")] {
+        let property = format!("0 issue \"sandbox.example; accounturi={of}\"");
+        house.sandbox.set_record("example.com", "CAA", &[&property]).unwrap();
+        let checked = house.run(&check).await;
+        assert_eq!(checked.code, code, "{}{}", checked.stdout, checked.stderr);
+        assert!(checked.stdout.contains(told) && !checked.stdout.contains("not known"), "{}", checked.stdout);
+    }
+}

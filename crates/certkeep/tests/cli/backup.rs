@@ -7,7 +7,7 @@ use certkeep_testkit::wait::eventually;
 
 use crate::discretion::beside;
 use crate::keys::{issued, shown, token};
-use crate::process::{Data, Ended, PATIENCE, Serving};
+use crate::process::{Data, Ended, PATIENCE, Serving, ended, program};
 
 /// A command with a backup and a passphrase.
 fn with_backup(data: &Data, command: &str, file: &Path, passphrase: &str) -> Ended {
@@ -36,9 +36,13 @@ async fn a_restored_service_goes_on() {
     let wrong = with_backup(&elsewhere, "restore", &file, "wrong horse");
     assert_eq!(wrong.code, 1);
     assert!(wrong.stderr.contains("the passphrase is wrong"), "{}", wrong.stderr);
+    let secret_line = file.with_file_name("line");
     let empty = with_backup(&elsewhere, "restore", &file, "");
     assert_eq!(empty.code, 2, "{}", empty.stderr);
-    let restored = with_backup(&elsewhere, "restore", &file, "correct horse");
+    std::fs::write(&secret_line, "correct horse\n").unwrap();
+    let mut restore = program();
+    restore.arg("restore").arg(&file).args(["--passphrase-file", "-", "--data"]).arg(elsewhere.folder());
+    let restored = ended(restore.stdin(std::fs::File::open(&secret_line).unwrap()));
     assert_eq!((restored.code, restored.stderr.as_str()), (0, ""));
     let held = with_backup(&elsewhere, "restore", &file, "correct horse");
     assert_eq!(held.code, 1);

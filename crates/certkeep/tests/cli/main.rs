@@ -17,6 +17,7 @@ mod help;
 mod keys;
 mod nodes;
 mod people;
+mod probes;
 mod process;
 mod serve;
 mod trace;

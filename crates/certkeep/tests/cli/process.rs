@@ -203,7 +203,7 @@ pub(crate) fn terminate(id: u32) {
 }
 
 /// Sends a signal; the shell's own `kill` needs no package.
-fn signal(id: u32, name: &str) {
+pub(crate) fn signal(id: u32, name: &str) {
     let sent = Command::new("sh").args(["-c", &format!("kill -{name} {id}")]).status().unwrap();
     assert!(sent.success());
 }

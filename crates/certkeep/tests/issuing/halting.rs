@@ -115,6 +115,10 @@ impl Resolver for World {
     async fn caa(&self, name: &DnsName) -> Result<RelevantSet, Failure> {
         self.0.caa(name).await
     }
+
+    async fn texts(&self, name: &DnsName) -> Result<Vec<String>, Failure> {
+        self.0.texts(name).await
+    }
 }
 
 struct Ca(Arc<dyn Issuer>, Arc<Halt>);

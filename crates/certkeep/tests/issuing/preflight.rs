@@ -39,6 +39,7 @@ impl Trial {
             authority: Some(Authority { issuer: self.ports.issuer.as_ref(), ca: &self.ca, account: self.account.as_deref() }),
             propagation: Propagation { timeout: Duration::from_secs(5), interval: Duration::from_secs(1) },
             wait: true,
+            stop: None,
         }
     }
 

@@ -201,4 +201,8 @@ impl Resolver for Quiet {
     async fn caa(&self, _: &DnsName) -> Result<RelevantSet, Failure> {
         Ok(RelevantSet::default())
     }
+
+    async fn texts(&self, _: &DnsName) -> Result<Vec<String>, Failure> {
+        Ok(Vec::new())
+    }
 }

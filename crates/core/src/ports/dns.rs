@@ -102,4 +102,10 @@ pub trait Resolver: Send + Sync {
     /// `name_servers_unknown` where the name's own servers fail, which stops a CA too; `resolvers_unreachable`;
     /// `delegation_loop`.
     async fn caa(&self, name: &DnsName) -> Result<RelevantSet, Failure>;
+
+    /// The TXT values that stand at `name` now, as far as the recursive resolvers know.
+    ///
+    /// # Errors
+    /// `resolvers_unreachable`, `name_servers_unknown`.
+    async fn texts(&self, name: &DnsName) -> Result<Vec<String>, Failure>;
 }

@@ -194,15 +194,7 @@ fn state(answer: &Message, wanted: &[String]) -> State {
     if answer.answers.is_empty() && !answer.metadata.authoritative && has(RecordType::NS) && !has(RecordType::SOA) {
         return State::Unreachable("it refers to other servers".into());
     }
-    let values: Vec<String> = answer
-        .answers
-        .iter()
-        .filter_map(|record| match &record.data {
-            // A value longer than 255 octets comes in several strings (RFC 1035 §3.3.14), which readers join.
-            RData::TXT(txt) => Some(String::from_utf8_lossy(&txt.txt_data.concat()).into_owned()),
-            _ => None,
-        })
-        .collect();
+    let values = values(answer);
     if wanted.iter().all(|value| values.contains(value)) {
         State::Shown
     } else if values.is_empty() {
@@ -210,6 +202,16 @@ fn state(answer: &Message, wanted: &[String]) -> State {
     } else {
         State::Other(values.into_iter().filter(|value| !wanted.contains(value)).collect())
     }
+}
+
+/// The TXT values in an answer.
+pub(super) fn values(answer: &Message) -> Vec<String> {
+    let value = |data: &RData| match data {
+        // A value longer than 255 octets comes in several strings (RFC 1035 §3.3.14), which readers join.
+        RData::TXT(txt) => Some(String::from_utf8_lossy(&txt.txt_data.concat()).into_owned()),
+        _ => None,
+    };
+    answer.answers.iter().filter_map(|record| value(&record.data)).collect()
 }
 
 #[cfg(test)]

@@ -82,6 +82,10 @@ impl Resolver for Following {
     async fn caa(&self, _: &DnsName) -> Result<RelevantSet, Failure> {
         Ok(RelevantSet::default())
     }
+
+    async fn texts(&self, _: &DnsName) -> Result<Vec<String>, Failure> {
+        Ok(Vec::new())
+    }
 }
 
 /// An acme-dns, and perhaps somebody who keeps accounts of it.

@@ -143,3 +143,20 @@ async fn what_is_not_allowed_is_not_run() {
     assert_eq!(failure.code, Code::ProviderUnreachable, "{failure}");
     assert!(failure.evidence.facts[0].contains("cannot be started"), "{failure}");
 }
+
+/// What RAW hands over is the CA's key authorization, of which certkeep's providers see the digest only.
+#[tokio::test]
+async fn another_mode_is_refused_before_anything_is_run() {
+    let stage = Stage::new(&["works"]);
+    let registry = stage.registry(&["works"], MINUTE);
+    let connect = |mode: &str| {
+        let entry = |k: &str, v: &str| AuthEntry { k: k.into(), value: AuthValue::Text(v.into()) };
+        let given = [entry("Program", "works"), entry("Mode", mode)];
+        registry.connect("exec", &registry.descriptor("exec").unwrap().parameters(&given).unwrap())
+    };
+    assert!(connect("").is_ok());
+    let failure = connect("RAW").err().unwrap();
+    assert_eq!((failure.code, failure.evidence.subject.as_deref()), (Code::ProviderParameter, Some("Mode")));
+    assert!(failure.evidence.facts[0].contains("certkeep hands over name and value only"), "{failure}");
+    assert_eq!(stage.calls(), Vec::<String>::new());
+}

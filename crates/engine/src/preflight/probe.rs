@@ -10,6 +10,19 @@ use super::{Check, Place, Preflight, Report};
 use crate::access::random_token;
 use crate::issuing::{parameters, propagation};
 
+/// How every probe begins; no CA's value does.
+const PROBE: &str = "certkeep-probe-";
+/// As long as the digests that CAs want: there are vendors that take nothing else.
+const LENGTH: usize = 43;
+
+/// A value that stood nowhere before.
+fn probe() -> Result<String, Failure> {
+    let no_random = |_| Failure::new(Code::Internal, "make a probe").fact("the machine has no random bytes");
+    let token = random_token().map_err(no_random)?;
+    let letters = token.expose_secret().chars();
+    Ok(PROBE.chars().chain(letters).take(LENGTH).collect())
+}
+
 impl Preflight<'_> {
     /// Writes a probe at each place, waits until all are seen, and removes them.
     pub(super) async fn probe(&self, report: &mut Report, places: Vec<Place>) {
@@ -18,11 +31,14 @@ impl Preflight<'_> {
             if report.is_refused(&place.hand.dns_provider) {
                 continue;
             }
+            if self.is_stopped() {
+                break;
+            }
+            self.remove_leftovers(report, &place).await;
             let began = Instant::now();
-            let value = match random_token() {
-                Ok(token) => token.expose_secret().to_owned(),
-                Err(_) => {
-                    let failure = Failure::new(Code::Internal, "make a probe").fact("the machine has no random bytes");
+            let value = match probe() {
+                Ok(value) => value,
+                Err(failure) => {
                     report.note(Check::ProbeWritten, place.target.as_str(), began, Err::<(), _>(failure), |()| String::new());
                     continue;
                 }
@@ -46,12 +62,29 @@ impl Preflight<'_> {
         }
         if self.wait {
             let written = probes.iter().filter(|(_, _, handle)| handle.is_some());
-            self.see(report, written.map(|(place, record, _)| (place, record))).await;
+            tokio::select! {
+                biased;
+                () = self.stopped() => {}
+                () = self.see(report, written.map(|(place, record, _)| (place, record))) => {}
+            }
         }
         for (place, record, handle) in &probes {
             let began = Instant::now();
             let removed = place.hand.provider.remove(&place.zone, record, handle.as_ref()).await;
             report.note(Check::ProbeRemoved, record.name.as_str(), began, removed, |()| "exactly this value".to_owned());
+        }
+    }
+
+    /// Takes down what a try was killed over. That of another one which is just under way at the same name goes with it.
+    async fn remove_leftovers(&self, report: &mut Report, place: &Place) {
+        // Whoever sees nothing at the name finds nothing to take down.
+        let values = self.resolver.texts(&place.target).await.unwrap_or_default();
+        for value in values.into_iter().filter(|value| value.starts_with(PROBE)) {
+            let began = Instant::now();
+            let record = TxtRecord { name: place.target.clone(), value };
+            let removed = place.hand.provider.remove(&place.zone, &record, None).await;
+            report
+                .note(Check::ProbeRemoved, record.name.as_str(), began, removed, |()| "left behind by an earlier try".to_owned());
         }
     }
 
@@ -69,5 +102,17 @@ impl Preflight<'_> {
                 finding.took = took;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_probe_is_recognised_as_long_as_a_digest_and_never_the_same() {
+        let (one, other) = (probe().unwrap(), probe().unwrap());
+        assert!(one.starts_with(PROBE) && one != other);
+        assert_eq!(one.len(), LENGTH);
     }
 }

@@ -30,7 +30,7 @@ impl Location {
     }
 
     /// Whether there may be a store: a folder has a database.
-    pub(crate) fn is_there(&self) -> bool {
+    pub fn is_there(&self) -> bool {
         self.server.is_some() || folder::has_database(&self.options)
     }
 

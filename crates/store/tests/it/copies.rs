@@ -9,7 +9,7 @@ use certkeep_core::client::{ClientRole, Digest};
 use certkeep_core::issuance::AcmeAccount;
 use certkeep_core::people::Role;
 use certkeep_core::ports::{Audit, AuditRange, BlockSubject, Certificates, Opening, Settings, Store, Upload};
-use certkeep_store::{CopyError, Location, OpenError, SqlStore, copy};
+use certkeep_store::{CopyError, Location, OpenError, RotateError, Rotation, SqlStore, copy, rotate_keys};
 use certkeep_testkit::peers::PostgresDatabase;
 use secrecy::{ExposeSecret, SecretSlice};
 use tempfile::TempDir;
@@ -19,6 +19,7 @@ use crate::contract::clients::pair;
 use crate::contract::people::{token, user};
 use crate::fixtures::{API_TOKEN, applied, at, leased, minutes, record, renewed, trusted, uploaded};
 use crate::postgres::{address, options, raw};
+use crate::rotation::raw as raw_at;
 
 /// The tables that have rows in a folder that is [`filled`].
 const FILLED: [&str; 20] = [
@@ -206,4 +207,48 @@ async fn both_need_the_same_keys() {
     assert!(matches!(refused, CopyError::Open(OpenError::WrongKey { .. })), "{refused:?}");
     share_key(&folder, &elsewhere);
     copy(&in_folder(folder.path()), &to).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_whose_rotation_was_broken_off_is_copied_with_all_its_keys_and_the_rotation_ends_in_the_copy() {
+    let (database, folder, elsewhere) = (PostgresDatabase::make().await, filled().await, TempDir::new().unwrap());
+    let (from, to) = (in_folder(folder.path()), in_database(&database, elsewhere.path()));
+    share_key(&folder, &elsewhere);
+    let db = raw_at(&format!("sqlite://{}", folder.path().join("certkeep.db").display())).await;
+    let good: Vec<u8> = sqlx::query_scalar("SELECT MIN(sealed_key) FROM versions").fetch_one(&db).await.unwrap();
+    let mut bad = good.clone();
+    *bad.last_mut().unwrap() ^= 1;
+    let put = |now: Vec<u8>, before: Vec<u8>| {
+        sqlx::query("UPDATE versions SET sealed_key = $1 WHERE sealed_key = $2").bind(now).bind(before).execute(&db)
+    };
+    put(bad.clone(), good.clone()).await.unwrap();
+    let broken = rotate_keys(&from, false).await.unwrap_err();
+    assert!(matches!(broken, RotateError::Store(_)), "{broken:?}");
+    put(good, bad).await.unwrap();
+    db.close().await;
+
+    let refused = copy(&from, &to).await.unwrap_err();
+    assert!(matches!(refused, CopyError::Open(OpenError::WrongKey { .. })), "the new key is not there: {refused:?}");
+    share_key(&folder, &elsewhere);
+    copy(&from, &to).await.unwrap();
+    let original = from.serve().await.unwrap();
+    let expected = shown(&original).await;
+    original.close().await;
+    let done = rotate_keys(&to, true).await.unwrap();
+    assert!(matches!(&done, Rotation::Done { dropped, .. } if dropped.len() == 1), "{done:?}");
+    let copied = to.serve().await.unwrap();
+    assert_eq!(shown(&copied).await, expected);
+    copied.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_copied_while_the_keys_are_being_rotated() {
+    let (folder, empty) = (filled().await, TempDir::new().unwrap());
+    share_key(&folder, &empty);
+    let lock = fs::File::create(folder.path().join("rotation.lock")).unwrap();
+    lock.lock().unwrap();
+    let refused = copy(&in_folder(folder.path()), &in_folder(empty.path())).await.unwrap_err();
+    assert!(matches!(refused, CopyError::Rotation(RotateError::UnderWay)), "{refused:?}");
+    drop(lock);
+    copy(&in_folder(folder.path()), &in_folder(empty.path())).await.unwrap();
 }

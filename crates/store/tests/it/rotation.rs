@@ -35,7 +35,7 @@ struct Case {
     _database: Option<PostgresDatabase>,
 }
 
-async fn raw(url: &str) -> AnyPool {
+pub(crate) async fn raw(url: &str) -> AnyPool {
     sqlx::any::install_default_drivers();
     AnyPoolOptions::new().max_connections(1).connect_lazy(url).unwrap()
 }

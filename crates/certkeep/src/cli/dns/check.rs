@@ -1,22 +1,27 @@
 //! `certkeep dns check`: what the preflight finds out, told.
 use std::fmt::Write;
+use std::io;
 use std::sync::Arc;
 
-use certkeep_acme::AcmeIssuer;
+use certkeep_acme::{AcmeIssuer, account_facts};
 use certkeep_core::application::Delegation;
 use certkeep_core::name::DnsName;
-use certkeep_core::ports::CertificateAuthority;
+use certkeep_core::ports::{CertificateAuthority, Issuances};
 use certkeep_core::time::SystemClock;
 use certkeep_dns::resolver::ResolverOptions;
 use certkeep_engine::preflight::{Authority, Finding, Preflight, Report};
+use certkeep_store::Location;
 use clap::Args;
 use serde_json::{Value, json};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
 use super::Account;
 use super::account::USUAL_WAIT;
 use super::ending::{self, end};
 use super::record::nobody_to_ask;
 use crate::cli::ending::print;
+use crate::cli::visit::with_store;
 use crate::cli::{CommandError, Place};
 use crate::config::{Config, is_directory};
 
@@ -34,7 +39,8 @@ pub(in crate::cli) struct Arguments {
     /// The directory of the CA that CAA records are judged for; that of the configuration if left out
     #[arg(long, value_name = "URL", value_parser = directory)]
     directory: Option<String>,
-    /// The URL of the account at the CA, for CAA records that name an account
+    /// The URL of the account at the CA, for CAA records that name an account; that of the data folder, if there is one, if
+    /// left out
     #[arg(long, value_name = "URL")]
     ca_account: Option<String>,
 }
@@ -42,12 +48,14 @@ pub(in crate::cli) struct Arguments {
 /// What the configuration and the command line say together.
 struct Setting {
     ca: Option<CertificateAuthority>,
+    /// The URL of our account there, if it is known.
+    account: Option<String>,
     delegations: Vec<Delegation>,
     resolver: ResolverOptions,
 }
 
 impl Setting {
-    fn new(place: &Place, Arguments { directory, names, .. }: &Arguments) -> Result<Setting, CommandError> {
+    async fn new(place: &Place, Arguments { directory, names, ca_account, .. }: &Arguments) -> Result<Setting, CommandError> {
         let config = place.config_file().map(|path| Config::read(&path)).transpose()?;
         let settings = config.as_ref().map(Config::engine_settings).transpose()?;
         let resolver = config.as_ref().map(Config::resolver_options).transpose()?.unwrap_or_default();
@@ -62,7 +70,12 @@ impl Setting {
             }),
             None => ca,
         };
-        Ok(Setting { ca, delegations: delegations.unwrap_or_default(), resolver })
+        let account = match (ca_account, &ca) {
+            (Some(url), _) => Some(url.clone()),
+            (None, Some(ca)) => kept_account(place, &config.unwrap_or_default(), &ca.directory).await,
+            (None, None) => None,
+        };
+        Ok(Setting { ca, account, delegations: delegations.unwrap_or_default(), resolver })
     }
 
     fn not_checked(&self) -> &'static str {
@@ -72,14 +85,20 @@ impl Setting {
 
 pub(super) async fn run(place: &Place, arguments: &Arguments) -> Result<(), CommandError> {
     let json = arguments.account.json;
-    let found = match Setting::new(place, arguments) {
-        Ok(setting) => found(arguments, &setting).await.map(|report| (setting.not_checked(), report)),
+    let found = match Setting::new(place, arguments).await {
+        Ok(setting) => found(arguments, &setting).await.map(|found| (setting.not_checked(), found)),
         Err(error) => Err(error),
     };
-    let (not_checked, report) = match found {
+    let (not_checked, Found { report, interrupted }) = match found {
         Ok(found) => found,
         Err(error) => return end(json, Err(error)),
     };
+    if interrupted {
+        if !json {
+            print(&lines(&report))?;
+        }
+        return end(json, Err(CommandError::Interrupted));
+    }
     let steps: Vec<Value> = report.findings.iter().map(object).collect();
     let Some(failure) = report.failure() else {
         let object = json!({ "ok": true, "steps": steps, "not_checked": not_checked });
@@ -98,11 +117,31 @@ pub(super) async fn run(place: &Place, arguments: &Arguments) -> Result<(), Comm
     Err(CommandError::Told(Box::new(failure.clone().into())))
 }
 
-async fn found(Arguments { account, names, ca_account, .. }: &Arguments, setting: &Setting) -> Result<Report, CommandError> {
+/// What was found, and whether a signal ended it.
+struct Found {
+    report: Report,
+    interrupted: bool,
+}
+
+/// The URL of the account that the data folder has at a CA; a folder that cannot be read is as good as none.
+async fn kept_account(place: &Place, config: &Config, directory: &str) -> Option<String> {
+    let location = config.location(&place.data).ok().filter(Location::is_there)?;
+    match with_store(&location, async |store| Ok(store.acme_account(directory).await?)).await {
+        Ok(account) => account_facts(&account?).ok()?.url,
+        Err(error) => {
+            tracing::warn!(%error, "whether the data folder has an account at the CA is not known");
+            None
+        }
+    }
+}
+
+async fn found(Arguments { account, names, .. }: &Arguments, setting: &Setting) -> Result<Found, CommandError> {
     let house = account.house_by(setting.resolver.clone())?;
     let (auth, _) = account.checked(&house)?;
     let issuer = AcmeIssuer::new(Arc::new(SystemClock));
-    let authority = setting.ca.as_ref().map(|ca| Authority { issuer: &issuer, ca, account: ca_account.as_deref() });
+    let authority = setting.ca.as_ref().map(|ca| Authority { issuer: &issuer, ca, account: setting.account.as_deref() });
+    let (stop, stopped) = watch::channel(false);
+    let mut signals = Signals::new().map_err(CommandError::Runtime)?;
     let preflight = Preflight {
         providers: &house.registry,
         resolver: house.resolver.as_deref().ok_or_else(nobody_to_ask)?,
@@ -110,8 +149,38 @@ async fn found(Arguments { account, names, ca_account, .. }: &Arguments, setting
         authority,
         propagation: USUAL_WAIT,
         wait: !account.no_wait,
+        stop: Some(&stopped),
     };
-    Ok(preflight.run(names, &account.flag, &auth).await)
+    let running = preflight.run(names, &account.flag, &auth);
+    tokio::pin!(running);
+    tokio::select! {
+        report = &mut running => return Ok(Found { report, interrupted: false }),
+        () = signals.next() => { stop.send_replace(true); }
+    }
+    tokio::select! {
+        report = &mut running => Ok(Found { report, interrupted: true }),
+        // Who asks twice does not want to wait for the provider.
+        () = signals.next() => Err(CommandError::Interrupted),
+    }
+}
+
+/// The signals that end it.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Signals> {
+        Ok(Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }
 
 /// A finding as JSON.

@@ -178,6 +178,10 @@ impl Resolver for World {
     async fn caa(&self, _: &DnsName) -> Result<RelevantSet, Failure> {
         Ok(RelevantSet::default())
     }
+
+    async fn texts(&self, _: &DnsName) -> Result<Vec<String>, Failure> {
+        Ok(Vec::new())
+    }
 }
 
 fn secrets(vendor: &Vendor) -> Vec<String> {
