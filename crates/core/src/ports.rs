@@ -6,6 +6,7 @@ mod issuances;
 mod issuer;
 mod ledger;
 mod store;
+mod zones;
 
 pub use clients::{BlockSubject, ClientChange, Clients, Opening, Rotation};
 pub use dns::{AGAIN, DnsProvider, DnsProviders, Propagation, Resolver, Sighting};
@@ -19,3 +20,4 @@ pub use issuer::{
 };
 pub use ledger::{Ledger, Question, Renewals, Told};
 pub use store::{Epoch, Settings, Store, StoreError};
+pub use zones::ZoneLocks;
