@@ -172,7 +172,8 @@ impl Service {
         let http = plain.as_ref().zip(plan.http).map(|(listener, asked)| bind::address(listener, asked)).transpose()?;
         let resolver: Arc<dyn Resolver> = Arc::new(resolver(plan.resolver)?);
         let memory: Option<Arc<dyn certkeep_core::ports::Settings>> = Some(Arc::new(store.clone()));
-        let providers = RegistryOptions { resolver: Some(Arc::clone(&resolver)), memory, ..plan.providers };
+        let zone_locks = store.zone_locks();
+        let providers = RegistryOptions { resolver: Some(Arc::clone(&resolver)), memory, zone_locks, ..plan.providers };
         let ports = Ports {
             store: Arc::new(store.clone()),
             providers: Arc::new(Registry::new(providers)),

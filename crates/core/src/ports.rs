@@ -8,6 +8,7 @@ mod issuer;
 mod ledger;
 mod people;
 mod store;
+mod zones;
 
 pub use audit::{Audit, AuditRange};
 pub use clients::{BlockSubject, ClientChange, Clients, Opening, Rotation};
@@ -23,3 +24,4 @@ pub use issuer::{
 pub use ledger::{Ledger, Question, RenewalState, Renewals, Told};
 pub use people::{Credentials, FirstUser, NewApiToken, NewUser, People, UserChange, UserChanged};
 pub use store::{Epoch, Settings, Store, StoreError};
+pub use zones::ZoneLocks;

@@ -321,6 +321,11 @@ impl Page {
         if errors.is_empty() { Ok(page) } else { Err(errors.swap_remove(0)) }
     }
 
+    /// Whether a change depends on what was read before it, so that two at once would undo each other.
+    pub(crate) fn rewrites(&self) -> bool {
+        self.set.is_some() || self.slots.is_some() || self.single.is_some() || self.commit.is_some()
+    }
+
     /// The provider as its users see it.
     pub fn descriptor(&self) -> Descriptor {
         let served = match (&self.closed, &self.http, self.driver) {

@@ -219,7 +219,7 @@ impl DnsProvider for Recipe {
     async fn add(&self, zone: &Zone, record: &TxtRecord) -> Result<serde_json::Value, Failure> {
         let scope = self.scope_of_record(zone, record);
         let scope = self.with_account(scope, &record.name).await.map_err(|trouble| trouble.failure)?;
-        let _writer = self.shared.locks.writer(&self.account, &zone.name).await;
+        let _writer = self.shared.locks.writer(&self.page.flag, &zone.name, self.page.rewrites()).await;
         self.settled(classify::Stage::Add, &scope).await.map_err(|trouble| trouble.failure)?;
         self.put_up(&scope, record).await.map_err(|trouble| trouble.failure)
     }
@@ -229,7 +229,7 @@ impl DnsProvider for Recipe {
         if self.page.remove.is_some() {
             scope = self.with_account(scope, &record.name).await.map_err(|trouble| trouble.failure)?;
         }
-        let _writer = self.shared.locks.writer(&self.account, &zone.name).await;
+        let _writer = self.shared.locks.writer(&self.page.flag, &zone.name, self.page.rewrites()).await;
         self.settled(classify::Stage::Remove, &scope).await.map_err(|trouble| trouble.failure)?;
         self.take_down(&scope, record, handle).await.map_err(|trouble| trouble.failure)
     }

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use certkeep_core::failure::{Code, Failure};
-use certkeep_core::ports::{DnsProvider, DnsProviders, Resolver, Settings};
+use certkeep_core::ports::{DnsProvider, DnsProviders, Resolver, Settings, ZoneLocks};
 use certkeep_core::provider::{Descriptor, Parameters};
 use certkeep_core::time::{Clock, SystemClock};
 
@@ -47,6 +47,8 @@ pub struct RegistryOptions {
     pub memory: Option<Arc<dyn Settings>>,
     /// The programs that the provider `exec` may run, by name.
     pub programs: BTreeMap<String, Program>,
+    /// Locks that hold for all nodes that may write to the same zones. Without it there is only this process.
+    pub zone_locks: Option<Arc<dyn ZoneLocks>>,
 }
 
 impl Default for RegistryOptions {
@@ -60,6 +62,7 @@ impl Default for RegistryOptions {
             resolver: None,
             memory: None,
             programs: BTreeMap::new(),
+            zone_locks: None,
         }
     }
 }
@@ -82,11 +85,12 @@ struct Entry {
 impl Registry {
     /// The providers that are compiled in, and those of the operator's folder.
     pub fn new(options: RegistryOptions) -> Registry {
-        let RegistryOptions { clock, extra_roots, endpoints, proxy, pages_folder, resolver, memory, programs } = options;
+        let RegistryOptions { clock, extra_roots, endpoints, proxy, pages_folder, resolver, memory, programs, zone_locks } =
+            options;
         let shared = Shared {
             client: Client::new(extra_roots, proxy),
             clock,
-            locks: Locks::default(),
+            locks: Locks::new(zone_locks),
             pace: Pace::default(),
             quota: Quota::default(),
             held: Held::default(),

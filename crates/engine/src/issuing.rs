@@ -11,15 +11,15 @@ mod records;
 mod spending;
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use certkeep_core::audit::{self, Action};
 use certkeep_core::certificate::CertificateId;
 use certkeep_core::failure::{Code, Failure};
 use certkeep_core::fallback;
-use certkeep_core::issuance::{Fence, Issuance, Lease, Step};
+use certkeep_core::issuance::{ChallengeRecord, Fence, Issuance, Lease, Step};
 use certkeep_core::material::{IssuedProblem, PrivateKey, certificate_request, check_issued};
 use certkeep_core::ports::{AuthorizationStatus, Order, OrderRequest, OrderStatus, Outcome, StoreError, Version};
 use certkeep_core::renewal::{renew_after_issue, retry_at, retry_in_time};
@@ -42,6 +42,9 @@ pub(crate) const STEP_DEADLINE: Duration = Duration::from_secs(300);
 const TIME_FOR_A_RECORD: Duration = Duration::from_secs(30);
 /// How much longer than its step a lease lasts: the step's records may have to be taken down when it fails.
 const LEASE_MARGIN: Duration = records::REMOVAL_DEADLINE.saturating_add(Duration::from_secs(60));
+/// When a removed record is removed once more that somebody who has lost the issuance may put up late: after the longest lease
+/// of an issuance of a hundred names, and a step.
+const LATE: Duration = FIRST_LEASE.saturating_add(TIME_FOR_A_RECORD.saturating_mul(100)).saturating_add(STEP_DEADLINE);
 /// How long a claimed issuance may wait for its first step.
 pub(crate) const FIRST_LEASE: Duration = STEP_DEADLINE.saturating_add(LEASE_MARGIN);
 
@@ -78,6 +81,8 @@ struct Run {
     key_changed: bool,
     /// What was seen since the issuance was last saved.
     notes: Notes,
+    /// What was put up, or tried to be, and not taken down since.
+    put_up: Mutex<Vec<ChallengeRecord>>,
 }
 
 impl Engine {
@@ -96,8 +101,12 @@ impl Engine {
             registrations: 0,
             key_changed: false,
             notes,
+            put_up: Mutex::default(),
         };
         let over = run.until_over().await;
+        if over.is_err() {
+            self.may_be_late(run.put_up.into_inner().unwrap_or_else(PoisonError::into_inner)).await;
+        }
         self.issued_or_failed(certificate).await;
         over
     }

@@ -69,6 +69,7 @@ impl Engine {
             self.hand_back(id, fence, None).await?;
             at_work.owed.pop();
         }
+        self.journal_late().await?;
         self.take_up(at_work, now).await?;
         if at_work.removing.is_none() {
             let due = self.store().due_removals(now, BATCH).await?;
@@ -135,7 +136,7 @@ impl Engine {
     async fn remove_leftovers(&self, due: &[ChallengeRecord]) -> Result<(), StoreError> {
         // Their issuance is over, and so is its trace.
         let notes = Notes::new(Arc::clone(&self.inner.ports.clock));
-        let removals = join_all(due.iter().map(|record| self.remove_record(record, &notes)));
+        let removals = join_all(due.iter().map(|record| self.remove_record(record, None, &notes)));
         let noted = match tokio::time::timeout(STEP_DEADLINE, removals).await {
             Ok(noted) => noted.into_iter().collect(),
             Err(_) => {

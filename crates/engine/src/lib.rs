@@ -34,6 +34,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use certkeep_core::application::Delegation;
+use certkeep_core::issuance::ChallengeRecord;
 use certkeep_core::ports::{DnsProviders, Issuer, Propagation, Resolver, Store};
 use certkeep_core::renewal::Policy;
 use certkeep_core::schedule::Pace;
@@ -96,6 +97,8 @@ struct Inner {
     served: watch::Sender<webserver::Served>,
     /// Whether a new version of what is served could not be read when it came.
     served_is_stale: AtomicBool,
+    /// What may have been put up too late, and is not in the journal yet.
+    late_records: std::sync::Mutex<Vec<ChallengeRecord>>,
     /// Held while the key of a new account is made and kept.
     accounts: Mutex<()>,
     /// Held while an entry is read, changed and written, or what is served is: one change sees the other.
@@ -121,6 +124,7 @@ impl Engine {
             remembered_certificates: inventory::Remembered::default(),
             served: watch::Sender::new(served),
             served_is_stale: AtomicBool::new(false),
+            late_records: std::sync::Mutex::default(),
             accounts: Mutex::new(()),
             changes: Mutex::new(()),
             readings: Arc::new(Semaphore::new(1)),

@@ -3,13 +3,18 @@
 use std::time::Duration;
 
 use certkeep_core::ports::{ChangeError, CreateError, DeleteError, StoreError};
-use sqlx::{Any, Transaction};
+use tokio::time::timeout;
+
+use crate::line::{ANSWER, Tx};
 
 /// How often something is begun. Of those that get in each other's way one always gets through.
 const ATTEMPTS: u32 = 12;
 /// The longest pause after the first attempt, doubled with each further one, and where that ends.
 const PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(320);
+
+/// How long one attempt may take: a little longer than the longest statement, for a network that swallows everything.
+const LONGEST: Duration = ANSWER.saturating_add(Duration::from_secs(3));
 
 /// Refusals that pass (PostgreSQL, Appendix A): a transaction that others overtook, one that waited in a circle, a key that
 /// somebody else wrote since it was looked for.
@@ -45,9 +50,21 @@ macro_rules! cause_of_store {
 
 cause_of_store!(ChangeError, CreateError, DeleteError);
 
-/// Does `work`, and again while the database turns it away. `work` is a transaction, or a statement that may be
-/// repeated without harm.
-pub(crate) async fn repeated<T, E: Cause, F>(work: impl Fn() -> F) -> Result<T, E>
+/// Does `work`, and again while the database turns it away; gives it up when it takes too long. `work` is a transaction, or
+/// a statement that may be repeated without harm.
+pub(crate) async fn repeated<T, E: Cause + From<StoreError>, F>(work: impl Fn() -> F) -> Result<T, E>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    let late = |_| {
+        let source = format!("it was not done within {} s, as far as is known", LONGEST.as_secs()).into();
+        Err(StoreError::Unavailable { doing: "do this", source }.into())
+    };
+    until_through(|| async { timeout(LONGEST, work()).await.unwrap_or_else(late) }).await
+}
+
+/// Does `work`, and again while the database turns it away, however long it takes.
+pub(crate) async fn until_through<T, E: Cause, F>(work: impl Fn() -> F) -> Result<T, E>
 where
     F: Future<Output = Result<T, E>>,
 {
@@ -66,7 +83,7 @@ where
 }
 
 /// Commits. When the connection is lost over it nobody knows whether it was done, and it must not be done again.
-pub(crate) async fn commit(tx: Transaction<'static, Any>) -> Result<(), sqlx::Error> {
+pub(crate) async fn commit(tx: Tx) -> Result<(), sqlx::Error> {
     tx.commit().await.map_err(|error| match lost(&error) {
         true => sqlx::Error::AnyDriverError(format!("it is not known whether it was committed: {error}").into()),
         false => error,

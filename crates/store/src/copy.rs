@@ -119,7 +119,7 @@ async fn copy_opened(source: &crate::SqlStore, target: &Connected) -> Result<Vec
     for table in &filled {
         let mut rows = Cursor::new(table);
         while let Some(batch) = rows.batch(&mut from).await? {
-            let mut tx = target.writer.begin_with(target.opening.dialect.begin()).await.map_err(unavailable("write the copy"))?;
+            let mut tx = target.writer.begin(target.opening.dialect.begin()).await.map_err(unavailable("write the copy"))?;
             table.insert(&mut tx, &batch).await?;
             commit(tx).await.map_err(unavailable("write the copy"))?;
         }
@@ -152,7 +152,7 @@ async fn begin(target: &Connected) -> Result<(), StoreError> {
 /// Lets everybody open it.
 async fn finish(seeded: &[Table], from: &mut AnyConnection, target: &Connected) -> Result<(), StoreError> {
     let doing = unavailable("finish the copy");
-    let mut tx = target.writer.begin_with(target.opening.dialect.begin()).await.map_err(&doing)?;
+    let mut tx = target.writer.begin(target.opening.dialect.begin()).await.map_err(&doing)?;
     for table in seeded {
         table.clear(&mut tx).await?;
         let mut rows = Cursor::new(table);

@@ -61,8 +61,18 @@ impl Issuances for SqlStore {
         journal::of(self, issuance).await
     }
 
-    async fn record_removed(&self, id: RecordId) -> Result<(), StoreError> {
-        repeated(|| journal::removed(self, id)).await
+    async fn record_removed(
+        &self,
+        id: RecordId,
+        fence: Option<Fence>,
+        now: Timestamp,
+        again: Timestamp,
+    ) -> Result<(), StoreError> {
+        repeated(|| journal::removed(self, id, fence, now, again)).await
+    }
+
+    async fn journal_late(&self, records: &[ChallengeRecord], now: Timestamp) -> Result<(), StoreError> {
+        repeated(|| journal::journal_late(self, records, now)).await
     }
 
     async fn finish(&self, issuance: &Issuance, fence: Fence, outcome: &Outcome) -> Result<(), StoreError> {

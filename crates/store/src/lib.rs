@@ -7,7 +7,7 @@
 //! Start reading at the schema (`migrations/sqlite`), then `open` (files, locks, keys, migrations), `seal` (how a
 //! secret is bound to its place), `rows` (how values become columns), and `issuances` for leases and fences.
 //! Writes of a process go one at a time over one connection, each in a transaction in which what was read stays true;
-//! reads have connections of their own and never wait for a writer.
+//! reads have connections of their own and never wait for a writer. An answer that does not come is given up (`line`).
 mod again;
 mod audit;
 mod backup;
@@ -19,6 +19,7 @@ mod epoch;
 mod error;
 mod issuances;
 mod key_file;
+mod line;
 mod open;
 mod others;
 mod people;
@@ -31,12 +32,12 @@ mod seal;
 mod settings;
 mod spendings;
 mod uploads;
+mod zones;
 
 use std::fs::File;
 use std::sync::Arc;
 
 use certkeep_core::time::{Clock, SystemClock};
-use sqlx::{Any, AnyPool, Transaction};
 
 pub use backup::{BackupError, backup, restore};
 pub use copy::{CopiedTable, CopyError, copy};
@@ -44,6 +45,7 @@ pub use open::{InvalidServerUrl, Location, OpenError, Options, ServerUrl, Wherea
 pub use rotate::{RotateError, Rotation, rotate_keys};
 
 use dialect::Dialect;
+use line::{Pool, Tx};
 use others::Others;
 use seal::Sealer;
 
@@ -55,8 +57,8 @@ pub struct SqlStore(Arc<Inner>);
 struct Inner {
     dialect: Dialect,
     /// One connection: writers queue here and not at the database's lock.
-    writer: AnyPool,
-    readers: AnyPool,
+    writer: Pool,
+    readers: Pool,
     sealer: Sealer,
     /// Other nodes, where there may be any.
     others: Option<Others>,
@@ -90,24 +92,24 @@ impl SqlStore {
 
     /// A transaction in which what it reads stays true until it ends. Whatever is sealed, is sealed within one: until it ends
     /// nobody retires the key.
-    async fn write(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
-        let mut tx = self.0.writer.begin_with(self.0.dialect.begin()).await?;
+    async fn write(&self) -> Result<Tx, sqlx::Error> {
+        let mut tx = self.0.writer.begin(self.0.dialect.begin()).await?;
         rotate::heed_retired_keys(&mut tx, self.sealer()).await?;
         Ok(tx)
     }
 
     /// A transaction that reads, all its statements from the same state.
-    async fn snapshot(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
-        self.0.readers.begin_with(self.0.dialect.begin_snapshot()).await
+    async fn snapshot(&self) -> Result<Tx, sqlx::Error> {
+        self.0.readers.begin(self.0.dialect.begin_snapshot()).await
     }
 
     /// Where single statements write.
-    fn writer(&self) -> &AnyPool {
+    fn writer(&self) -> &Pool {
         &self.0.writer
     }
 
     /// Where single statements read.
-    fn readers(&self) -> &AnyPool {
+    fn readers(&self) -> &Pool {
         &self.0.readers
     }
 

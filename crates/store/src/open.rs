@@ -7,7 +7,6 @@ mod server;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use sqlx::AnyPool;
 use sqlx::migrate::MigrateError;
 
 pub use error::{OpenError, Whereabouts};
@@ -19,6 +18,7 @@ pub use server::{InvalidServerUrl, ServerUrl};
 use crate::again::commit;
 use crate::dialect::Dialect;
 use crate::key_file::{self, KeyFileError};
+use crate::line::Pool;
 use crate::others::Others;
 use crate::rotate;
 use crate::seal::{KeyId, Place, Sealer, SealingKey};
@@ -40,8 +40,8 @@ pub(crate) struct Opening {
 /// A database that has its schema, and whose keys nobody has looked at yet.
 pub(crate) struct Connected {
     pub(crate) opening: Opening,
-    pub(crate) writer: AnyPool,
-    readers: AnyPool,
+    pub(crate) writer: Pool,
+    readers: Pool,
     others: Option<Others>,
     lock: Option<File>,
     /// Held until the keys are known.
@@ -77,8 +77,8 @@ impl Opening {
 }
 
 /// Brings the schema up to date.
-async fn migrate(opening: &Opening, writer: &AnyPool) -> Result<(), OpenError> {
-    opening.dialect.migrator().run(writer).await.map_err(|e| match e {
+async fn migrate(opening: &Opening, writer: &Pool) -> Result<(), OpenError> {
+    opening.dialect.migrator().run(writer.inner()).await.map_err(|e| match e {
         MigrateError::VersionMissing(version) => OpenError::NewerSchema { store: opening.store.clone(), version },
         MigrateError::Execute(e) => opening.database(e),
         source => OpenError::Schema { store: opening.store.clone(), source },
@@ -86,10 +86,10 @@ async fn migrate(opening: &Opening, writer: &AnyPool) -> Result<(), OpenError> {
 }
 
 /// Makes sure that the keys are the right ones.
-async fn recognise(opening: &Opening, writer: &AnyPool) -> Result<Sealer, OpenError> {
+async fn recognise(opening: &Opening, writer: &Pool) -> Result<Sealer, OpenError> {
     let failed = |e: sqlx::Error| opening.database(e);
     // One transaction: of two nodes that make a key each, the second finds the first one's here.
-    let mut tx = writer.begin_with(opening.dialect.begin()).await.map_err(failed)?;
+    let mut tx = writer.begin(opening.dialect.begin()).await.map_err(failed)?;
     let half: Option<String> = sqlx::query_scalar("SELECT name FROM settings WHERE name = $1")
         .bind(HALF_COPIED)
         .fetch_optional(&mut *tx)

@@ -9,12 +9,14 @@ use std::time::{Duration, Instant};
 use certkeep_core::time::Clock;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
-use sqlx::AnyPool;
+use sqlx::Executor;
 use sqlx::postgres::PgListener;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::SqlStore;
+use crate::line::{Pool, in_time};
 use crate::open::ServerUrl;
 
 /// The channel's name.
@@ -26,6 +28,8 @@ const LONGEST: Duration = Duration::from_millis(850);
 const SHORTEST: Duration = Duration::from_millis(50);
 /// Pause before listening anew when that failed.
 const LISTEN_AGAIN: Duration = Duration::from_secs(10);
+/// How long a silent connection is trusted.
+const SILENCE: Duration = Duration::from_secs(30);
 /// How old a measurement of the time may become.
 const MEASURE_AGAIN: Duration = Duration::from_secs(15);
 
@@ -73,14 +77,14 @@ impl Others {
     }
 
     /// Nudges whom a short command has to nudge, and ends.
-    pub(crate) async fn close(&self, writer: &AnyPool) {
+    pub(crate) async fn close(&self, writer: &Pool) {
         let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         tasks.shutdown().await;
         self.telling.tell(writer).await;
     }
 
     /// Only who waits for nudges listens for them.
-    fn start(&self, writer: &AnyPool) {
+    fn start(&self, writer: &Pool) {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         if tasks.is_empty() {
             tasks.spawn(listen(self.url.clone(), Arc::clone(&self.told)));
@@ -96,7 +100,7 @@ impl Others {
 }
 
 impl Telling {
-    async fn tell(&self, writer: &AnyPool) {
+    async fn tell(&self, writer: &Pool) {
         if self.pending.swap(false, Ordering::SeqCst)
             && let Err(error) = sqlx::query(NOTIFY).execute(writer).await
         {
@@ -115,12 +119,18 @@ async fn listen(url: ServerUrl, told: Arc<Notify>) {
 }
 
 async fn listen_once(url: &ServerUrl, told: &Notify) -> Result<(), sqlx::Error> {
-    let mut listener = PgListener::connect(url.url.expose_secret()).await?;
-    listener.listen(CHANNEL).await?;
+    let mut listener = in_time(PgListener::connect(url.url.expose_secret())).await?;
+    in_time(listener.listen(CHANNEL)).await?;
     loop {
         // A connection that was lost may have cost us a nudge.
         told.notify_one();
-        listener.try_recv().await?;
+        // One that is silent may be lost, and nobody tells.
+        loop {
+            match timeout(SILENCE, listener.try_recv()).await {
+                Ok(heard) => break drop(heard?),
+                Err(_) => in_time(listener.execute("SELECT 1")).await?,
+            };
+        }
     }
 }
 
@@ -136,7 +146,7 @@ struct Measured {
 
 impl ServerClock {
     /// A clock that shows the database's time.
-    pub(crate) async fn new(pool: &AnyPool) -> Result<ServerClock, sqlx::Error> {
+    pub(crate) async fn new(pool: &Pool) -> Result<ServerClock, sqlx::Error> {
         Ok(ServerClock(Mutex::new(measured(pool).await?)))
     }
 
@@ -144,7 +154,7 @@ impl ServerClock {
         self.last().at.elapsed() > MEASURE_AGAIN
     }
 
-    async fn measure(&self, pool: &AnyPool) -> Result<(), sqlx::Error> {
+    async fn measure(&self, pool: &Pool) -> Result<(), sqlx::Error> {
         let measured = measured(pool).await?;
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = measured;
         Ok(())
@@ -164,13 +174,12 @@ impl Clock for ServerClock {
 }
 
 /// Half of the round trip is taken for the way of the answer.
-async fn measured(pool: &AnyPool) -> Result<Measured, sqlx::Error> {
+async fn measured(pool: &Pool) -> Result<Measured, sqlx::Error> {
     // Not while a connection is made.
     let mut connection = pool.acquire().await?;
     let asked = Instant::now();
-    let microseconds: i64 = sqlx::query_scalar("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)")
-        .fetch_one(&mut *connection)
-        .await?;
+    let question = sqlx::query_scalar("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)");
+    let microseconds: i64 = in_time(question.fetch_one(&mut *connection)).await?;
     let at = asked + asked.elapsed() / 2;
     let shown = Timestamp::from_microsecond(microseconds).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
     Ok(Measured { shown, at })

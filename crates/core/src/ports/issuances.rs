@@ -44,11 +44,24 @@ pub trait Issuances: Send + Sync {
     /// Saves what the provider's `add` answered.
     async fn record_added(&self, id: RecordId, handle: &serde_json::Value) -> Result<(), StoreError>;
 
-    /// The journalled records of an issuance.
+    /// The journalled records of an issuance that runs.
     async fn records(&self, issuance: IssuanceId) -> Result<Vec<ChallengeRecord>, StoreError>;
 
-    /// Takes a record out of the journal: it is surely gone.
-    async fn record_removed(&self, id: RecordId) -> Result<(), StoreError>;
+    /// Takes a record out of the journal: it was removed, by who holds the fence or, without one, after its issuance. Where
+    /// another may still be about to put it up, because the issuance was leased anew since it was journalled or is not there
+    /// any more, it stays to be removed once more at the instant `again`, and is none of the issuance's records any longer.
+    /// Nothing is changed of an issuance that runs under another fence.
+    async fn record_removed(
+        &self,
+        id: RecordId,
+        fence: Option<Fence>,
+        now: Timestamp,
+        again: Timestamp,
+    ) -> Result<(), StoreError>;
+
+    /// Writes records into the journal anew that were put up under a lease that is lost: whoever holds it now may have
+    /// removed them before. They are due for removal at once; those that are in the journal still stay as they are.
+    async fn journal_late(&self, records: &[ChallengeRecord], now: Timestamp) -> Result<(), StoreError>;
 
     /// Ends an issuance, the entry's new state and version in the same transaction.
     ///
@@ -71,6 +84,7 @@ pub trait Issuances: Send + Sync {
 
     /// Whether an issuance that still runs, another than this record's, has journalled the same value at the same name:
     /// a CA may hand the same pending authorization to both (RFC 8555 §7.1.4), and the record has to stay for the other.
+    /// A record that is due for removal may be wanted by its own issuance as well, under another number.
     async fn is_wanted_elsewhere(&self, record: &ChallengeRecord) -> Result<bool, StoreError>;
 
     /// Remembers that a removal failed; it is due again at the instant given.

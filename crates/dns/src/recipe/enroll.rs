@@ -50,7 +50,7 @@ impl Recipe {
             return Ok(None);
         }
         // Two issuances of one name must not open two accounts.
-        let _turn = self.shared.locks.writer(&self.account, &format!("account of {name}")).await;
+        let _turn = self.shared.locks.writer(&self.page.flag, &format!("account of {name}"), true).await;
         let domain = name.as_str().strip_prefix(CHALLENGE);
         let scope = self.scope.clone().with("name", name.as_str()).with("domain", domain.unwrap_or(name.as_str()));
         let account = match (self.kept_account(enroll, name, &scope).await?, domain) {

@@ -1,4 +1,5 @@
 //! Putting challenge records up, and waiting until the world sees them.
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use certkeep_core::application::AuthEntry;
@@ -64,10 +65,11 @@ impl Run {
                 failed_removals: 0,
             });
         }
-        let new = if new.is_empty() { new } else { self.engine.store().journal(new, self.fence).await? };
-        // A record without a handle may or may not be up: adding what is there already is no error.
-        let missing = known.iter().chain(&new).filter(|record| record.handle.is_none());
-        let missing = missing.map(|record| Ok((places.hand(&record.dns_provider, &record.auth)?, record)));
+        // A record without a handle may or may not be up: adding what is there already is no error. All that is added is
+        // journalled under our fence first, or was before that: another may have journalled what was known since.
+        let missing: Vec<_> = known.iter().filter(|record| record.handle.is_none()).cloned().chain(new).collect();
+        let missing = self.engine.store().journal(missing, self.fence).await?;
+        let missing = missing.iter().map(|record| Ok((places.hand(&record.dns_provider, &record.auth)?, record)));
         let missing = missing.collect::<Result<Vec<_>, Failure>>()?;
         // All of them end before any failure is told: a call given up half-way might put its record up after its removal.
         let again = |record: &ChallengeRecord| known.iter().any(|other| other.id == record.id);
@@ -79,6 +81,7 @@ impl Run {
 
     /// `again` says that nobody knows whether an earlier addition came through.
     async fn put_up(&self, provider: &dyn DnsProvider, record: &ChallengeRecord, again: bool) -> Result<(), Stopped> {
+        self.put_up.lock().unwrap_or_else(PoisonError::into_inner).push(record.clone());
         let adding = provider.add(&record.zone, &record.record);
         let about = record.record.name.as_str();
         let by = |_: &_| vec![format!("By {} in the zone {}.", record.dns_provider, record.zone.name)];

@@ -1,16 +1,16 @@
 //! Taking challenge records down: at the end of every issuance, and later what was left over.
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use certkeep_core::application::{AuthEntry, Delegation};
 use certkeep_core::failure::{Code, Failure};
-use certkeep_core::issuance::ChallengeRecord;
+use certkeep_core::issuance::{ChallengeRecord, Fence, RecordId};
 use certkeep_core::ports::{DnsProvider, DnsProviders, StoreError};
 use certkeep_core::provider::Parameters;
 use certkeep_core::renewal::retry_at;
 use futures::future::join_all;
 
-use super::{Notes, Run};
+use super::{LATE, Notes, Run, later};
 use crate::Engine;
 use crate::draw::draw;
 
@@ -31,9 +31,12 @@ impl Run {
                 return;
             }
         };
-        let all = join_all(records.iter().map(|record| self.engine.remove_record(record, &self.notes)));
+        let all = join_all(records.iter().map(|record| self.engine.remove_record(record, Some(self.fence), &self.notes)));
         match tokio::time::timeout(REMOVAL_DEADLINE, all).await {
             Ok(noted) => {
+                let gone: Vec<_> =
+                    records.iter().zip(&noted).filter(|(_, noted)| noted.is_ok()).map(|(record, _)| record.id).collect();
+                self.put_up.lock().unwrap_or_else(PoisonError::into_inner).retain(|record| !gone.contains(&record.id));
                 for error in noted.into_iter().filter_map(Result::err) {
                     tracing::warn!(
                         issuance = self.issuance.id.0,
@@ -52,14 +55,19 @@ impl Engine {
     ///
     /// # Errors
     /// The store's: the journal does not tell what became of the record.
-    pub(crate) async fn remove_record(&self, record: &ChallengeRecord, notes: &Notes) -> Result<(), StoreError> {
+    pub(crate) async fn remove_record(
+        &self,
+        record: &ChallengeRecord,
+        fence: Option<Fence>,
+        notes: &Notes,
+    ) -> Result<(), StoreError> {
         let Some(id) = record.id else { return Ok(()) };
         if self.store().is_wanted_elsewhere(record).await? {
-            return self.store().record_removed(id).await;
+            return self.record_removed(id, fence).await;
         }
         let name = record.record.name.as_str();
         match notes.act("take the record down", name, self.remove_at_provider(record), |()| Vec::new()).await {
-            Ok(()) => self.store().record_removed(id).await,
+            Ok(()) => self.record_removed(id, fence).await,
             Err(failure) => {
                 let failures = record.failed_removals.saturating_add(1);
                 let again = retry_at(self.now(), failures, failure.not_before, draw());
@@ -67,6 +75,37 @@ impl Engine {
                 self.store().removal_failed(id, again).await
             }
         }
+    }
+
+    async fn record_removed(&self, id: RecordId, fence: Option<Fence>) -> Result<(), StoreError> {
+        let now = self.now();
+        self.store().record_removed(id, fence, now, later(now, LATE)).await
+    }
+
+    /// What an issuance has put up that was broken off: the lease may have been lost before, and whoever holds it now may have
+    /// removed the records too early. What the journal does not know any more is written into it again.
+    pub(super) async fn may_be_late(&self, records: Vec<ChallengeRecord>) {
+        self.inner.late_records.lock().unwrap_or_else(PoisonError::into_inner).extend(records);
+        if let Err(error) = self.journal_late().await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "records are journalled anew later");
+        }
+    }
+
+    /// Writes into the journal what may have been put up too late.
+    ///
+    /// # Errors
+    /// The store's: it is remembered for the next time.
+    pub(crate) async fn journal_late(&self) -> Result<(), StoreError> {
+        let remembered = || self.inner.late_records.lock().unwrap_or_else(PoisonError::into_inner);
+        let late = std::mem::take(&mut *remembered());
+        if late.is_empty() {
+            return Ok(());
+        }
+        let journalled = self.store().journal_late(&late, self.now()).await;
+        if journalled.is_err() {
+            remembered().extend(late);
+        }
+        journalled
     }
 
     /// By the parameters that the record was written with. Where those have been exchanged since in the configuration of

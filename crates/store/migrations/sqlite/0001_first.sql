@@ -146,10 +146,14 @@ CREATE TABLE challenge_records (
     sealed_auth BLOB NOT NULL,
     handle TEXT,
     failed_removals BIGINT NOT NULL DEFAULT 0,
-    -- Not to be removed before, after a removal that failed.
+    -- Not to be removed before: after a removal that failed, or one that may have come too early.
     again_at BIGINT,
     -- When to remove it; absent while its issuance runs.
-    due_at BIGINT
+    due_at BIGINT,
+    -- Under which fence it was journalled.
+    fence BIGINT NOT NULL DEFAULT 0,
+    -- Whether it was removed, and is kept because somebody who has lost the issuance may still put it up.
+    removed BIGINT NOT NULL DEFAULT 0
 );
 CREATE INDEX challenge_records_of ON challenge_records (issuance_id, id);
 -- Whether a running issuance wants a value that another leaves behind.

@@ -1,12 +1,17 @@
 //! The journal of challenge records. A record is due for removal once its issuance is over.
+//!
+//! Who has lost a lease may still put up what it was about to put up. So a record is forgotten only when nobody but its
+//! remover can have done so: else it is kept, as removed, for another look.
 use certkeep_core::application::AuthEntry;
 use certkeep_core::issuance::{ChallengeRecord, Fence, IssuanceId, RecordId, TxtRecord};
 use certkeep_core::ports::StoreError;
 use jiff::{SignedDuration, Timestamp};
+use sqlx::AnyConnection;
 
 use super::leases::held;
 use crate::SqlStore;
 use crate::again::{commit, repeated};
+use crate::dialect::Dialect;
 use crate::error::{corrupt, unavailable};
 use crate::rows::{from_columns, from_json, take_numbers, to_json};
 use crate::seal::{Place, Sealer};
@@ -105,31 +110,58 @@ pub(super) async fn journal(
             continue;
         }
         let id = take_numbers(&mut tx, TABLE, 1).await.map_err(&doing)?;
-        let handle = record.handle.as_ref().map(|handle| to_json(TABLE, id, handle)).transpose()?;
-        sqlx::query(
-            "INSERT INTO challenge_records
-                 (id, issuance_id, authorization_url, challenge_url, record_name, record_value, zone, dns_provider,
-                  sealed_auth, handle, failed_removals)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-        )
-        .bind(id)
-        .bind(issuance.0)
-        .bind(&record.authorization)
-        .bind(&record.challenge)
-        .bind(record.record.name.as_str())
-        .bind(&record.record.value)
-        .bind(to_json(TABLE, id, &record.zone)?)
-        .bind(&record.dns_provider)
-        .bind(store.sealer().seal_auth(auth(&id.to_string()), &record.auth)?)
-        .bind(handle)
-        .bind(i64::from(record.failed_removals))
-        .execute(&mut *tx)
-        .await
-        .map_err(&doing)?;
         record.id = Some(RecordId(id));
+        insert(&mut tx, store.sealer(), id, record, Some(fence), None).await?;
     }
     commit(tx).await.map_err(&doing)?;
     Ok(records)
+}
+
+/// Without a fence nobody knows who may be about to put the record up.
+async fn insert(
+    db: &mut AnyConnection,
+    sealer: &Sealer,
+    id: i64,
+    record: &ChallengeRecord,
+    fence: Option<Fence>,
+    due: Option<Timestamp>,
+) -> Result<(), StoreError> {
+    let handle = record.handle.as_ref().map(|handle| to_json(TABLE, id, handle)).transpose()?;
+    sqlx::query(
+        "INSERT INTO challenge_records
+             (id, issuance_id, authorization_url, challenge_url, record_name, record_value, zone, dns_provider,
+              sealed_auth, handle, failed_removals, fence, due_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+         ON CONFLICT (id) DO NOTHING",
+    )
+    .bind(id)
+    .bind(record.issuance.0)
+    .bind(&record.authorization)
+    .bind(&record.challenge)
+    .bind(record.record.name.as_str())
+    .bind(&record.record.value)
+    .bind(to_json(TABLE, id, &record.zone)?)
+    .bind(&record.dns_provider)
+    .bind(sealer.seal_auth(auth(&id.to_string()), &record.auth)?)
+    .bind(handle)
+    .bind(i64::from(record.failed_removals))
+    .bind(fence.map_or(0, |fence| fence.0))
+    .bind(due.map(Timestamp::as_microsecond))
+    .execute(db)
+    .await
+    .map_err(unavailable("journal a challenge record"))?;
+    Ok(())
+}
+
+pub(super) async fn journal_late(store: &SqlStore, records: &[ChallengeRecord], now: Timestamp) -> Result<(), StoreError> {
+    let doing = unavailable("journal challenge records anew");
+    let mut tx = store.write().await.map_err(&doing)?;
+    for (record, id) in records.iter().filter_map(|record| Some((record, record.id?))) {
+        // Found by name and value: the handle may be of an addition that was removed since.
+        let found = ChallengeRecord { handle: None, failed_removals: 0, ..record.clone() };
+        insert(&mut tx, store.sealer(), id.0, &found, None, Some(now)).await?;
+    }
+    commit(tx).await.map_err(&doing)
 }
 
 pub(super) async fn added(store: &SqlStore, id: RecordId, handle: &serde_json::Value) -> Result<(), StoreError> {
@@ -143,21 +175,50 @@ pub(super) async fn added(store: &SqlStore, id: RecordId, handle: &serde_json::V
 }
 
 pub(super) async fn of(store: &SqlStore, issuance: IssuanceId) -> Result<Vec<ChallengeRecord>, StoreError> {
-    let rows: Vec<RecordRow> = sqlx::query_as(select_records!("WHERE issuance_id = $1 ORDER BY id"))
-        .bind(issuance.0)
-        .fetch_all(store.readers())
-        .await
-        .map_err(unavailable("read challenge records"))?;
+    let rows: Vec<RecordRow> =
+        sqlx::query_as(select_records!("WHERE issuance_id = $1 AND due_at IS NULL AND removed = 0 ORDER BY id"))
+            .bind(issuance.0)
+            .fetch_all(store.readers())
+            .await
+            .map_err(unavailable("read challenge records"))?;
     rows.into_iter().map(|row| row.record(store.sealer())).collect()
 }
 
-pub(super) async fn removed(store: &SqlStore, id: RecordId) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM challenge_records WHERE id = $1")
-        .bind(id.0)
-        .execute(store.writer())
-        .await
-        .map_err(unavailable("take a record out of the journal"))?;
-    Ok(())
+/// Forgets the record `$1` at `$2` if nobody else can be about to put it up: its other look is over, or it was journalled under
+/// the last lease of its issuance, and that is over or the remover's (`$3`): whoever removes is done with putting up.
+const FORGOTTEN: &str = "DELETE FROM challenge_records WHERE id = $1 AND ((removed = 1 AND due_at <= $2) OR EXISTS (
+         SELECT 1 FROM issuances i WHERE i.id = challenge_records.issuance_id AND i.fence = challenge_records.fence
+            AND (i.due_at IS NULL OR i.fence = $3)))";
+
+/// Keeps the record `$1` for another look at `$2`, unless its issuance runs under another fence than the remover's (`$3`) and
+/// removes it by itself.
+const KEPT: &str = "UPDATE challenge_records
+     SET removed = 1, handle = NULL, failed_removals = 0, again_at = $2, due_at = CASE WHEN due_at IS NULL THEN NULL ELSE $2 END
+     WHERE id = $1 AND (due_at IS NOT NULL OR NOT EXISTS (
+         SELECT 1 FROM issuances i WHERE i.id = challenge_records.issuance_id AND i.due_at IS NOT NULL AND i.fence <> $3))";
+
+pub(super) async fn removed(
+    store: &SqlStore,
+    id: RecordId,
+    fence: Option<Fence>,
+    now: Timestamp,
+    again: Timestamp,
+) -> Result<(), StoreError> {
+    let doing = unavailable("take a record out of the journal");
+    if store.dialect() == Dialect::Sqlite {
+        // The only process that serves a folder has no predecessor that is still alive.
+        let forgetting = sqlx::query("DELETE FROM challenge_records WHERE id = $1").bind(id.0);
+        return forgetting.execute(store.writer()).await.map(|_| ()).map_err(&doing);
+    }
+    // No lease has this fence.
+    let fence = fence.map_or(-1, |fence| fence.0);
+    let mut tx = store.write().await.map_err(&doing)?;
+    let forgetting = sqlx::query(FORGOTTEN).bind(id.0).bind(now.as_microsecond()).bind(fence);
+    if forgetting.execute(&mut *tx).await.map_err(&doing)?.rows_affected() == 0 {
+        let keeping = sqlx::query(KEPT).bind(id.0).bind(again.as_microsecond()).bind(fence);
+        keeping.execute(&mut *tx).await.map_err(&doing)?;
+    }
+    commit(tx).await.map_err(&doing)
 }
 
 pub(super) async fn due_removals(store: &SqlStore, now: Timestamp, limit: u32) -> Result<Vec<ChallengeRecord>, StoreError> {
@@ -183,15 +244,18 @@ pub(super) async fn due_removals(store: &SqlStore, now: Timestamp, limit: u32) -
     Ok(removals)
 }
 
-/// A record without a due instant belongs to an issuance that runs.
+/// A record without a due instant belongs to an issuance that runs, and is wanted unless it was removed.
 pub(super) async fn is_wanted_elsewhere(store: &SqlStore, record: &ChallengeRecord) -> Result<bool, StoreError> {
     let other: Option<i64> = sqlx::query_scalar(
         "SELECT id FROM challenge_records
-         WHERE record_name = $1 AND record_value = $2 AND issuance_id <> $3 AND due_at IS NULL LIMIT 1",
+         WHERE record_name = $1 AND record_value = $2 AND due_at IS NULL AND removed = 0
+           AND (issuance_id <> $3 OR EXISTS (SELECT 1 FROM challenge_records d WHERE d.id = $4 AND d.due_at IS NOT NULL))
+         LIMIT 1",
     )
     .bind(record.record.name.as_str())
     .bind(&record.record.value)
     .bind(record.issuance.0)
+    .bind(record.id.map(|id| id.0))
     .fetch_optional(store.readers())
     .await
     .map_err(unavailable("look for a record's other owner"))?;

@@ -1,6 +1,5 @@
 //! A data folder: its locks and its SQLite database.
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::future;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -8,12 +7,13 @@ use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection, Executor};
+use sqlx::{ConnectOptions, Executor};
 
 use super::{Connected, OpenError, Opening, Whereabouts, migrate};
 use crate::SqlStore;
 use crate::dialect::Dialect;
 use crate::issuances::leases;
+use crate::line::Pool;
 
 /// The database's file in the data folder.
 pub(crate) const DATABASE: &str = "certkeep.db";
@@ -115,12 +115,12 @@ async fn connect(options: &Options, lock: Option<File>) -> Result<Connected, Ope
         Opening { store: Whereabouts::Folder(options.folder.clone()), dialect: Dialect::Sqlite, key_file: options.key_file() };
     let failed = |e: sqlx::Error| opening.database(e);
     let connection = connection(&path).map_err(failed)?;
-    let writer = lasting(1, WRITER).connect_with(connection.clone()).await.map_err(failed)?;
+    let writer = lasting(1, WRITER).connect_with(connection.clone()).await.map(Pool::new).map_err(failed)?;
     if let Err(error) = migrate(&opening, &writer).await {
         writer.close().await;
         return Err(error);
     }
-    let readers = lasting(READERS, READER).connect_lazy_with(connection);
+    let readers = Pool::new(lasting(READERS, READER).connect_lazy_with(connection));
     Ok(Connected { opening, writer, readers, others: None, lock, starting: Some(starting) })
 }
 
@@ -133,16 +133,12 @@ fn connection(path: &Path) -> Result<AnyConnectOptions, sqlx::Error> {
 
 /// A pool whose connections stay: a file does not go away, and a new connection prepares every statement again. Each
 /// is told `pragmas` first.
-///
-/// But for one: what a full disk breaks off, SQLite rolls back itself. sqlx takes that transaction for a running one ever
-/// after, and begins no other in its connection.
 fn lasting(connections: u32, pragmas: &'static str) -> AnyPoolOptions {
     AnyPoolOptions::new()
         .max_connections(connections)
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
-        .before_acquire(|connection, _| Box::pin(future::ready(Ok(!connection.is_in_transaction()))))
         .after_connect(move |connection, _| Box::pin(async move { connection.execute(pragmas).await.map(|_| ()) }))
 }
 

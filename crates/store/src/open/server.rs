@@ -11,8 +11,9 @@ use sqlx::postgres::PgConnectOptions;
 use super::folder::make_folder;
 use super::{Connected, OpenError, Opening, Options, Whereabouts, migrate};
 use crate::SqlStore;
-use crate::again::{Cause, repeated};
+use crate::again::{Cause, until_through};
 use crate::dialect::Dialect;
+use crate::line::Pool;
 use crate::others::{Others, ServerClock};
 
 /// How long to wait for a connection.
@@ -70,13 +71,13 @@ impl SqlStore {
     /// See [`OpenError`]; never `Busy`.
     pub async fn open_server(url: &ServerUrl, options: &Options) -> Result<SqlStore, OpenError> {
         // Nodes that start at the same time make the schema and find each other's keys by turns.
-        repeated(|| async { connect_once(url, options).await?.store().await }).await
+        until_through(|| async { connect_once(url, options).await?.store().await }).await
     }
 }
 
 /// Connects; the schema is there then.
 pub(super) async fn connect(url: &ServerUrl, options: &Options) -> Result<Connected, OpenError> {
-    repeated(|| connect_once(url, options)).await
+    until_through(|| connect_once(url, options)).await
 }
 
 async fn connect_once(url: &ServerUrl, options: &Options) -> Result<Connected, OpenError> {
@@ -86,14 +87,14 @@ async fn connect_once(url: &ServerUrl, options: &Options) -> Result<Connected, O
     let failed = |e: sqlx::Error| opening.database(e);
     sqlx::any::install_default_drivers();
     let connection = AnyConnectOptions::from_str(url.url.expose_secret()).map_err(failed)?;
-    let writer = pool(1, WRITER).connect_with(connection.clone()).await.map_err(failed)?;
+    let writer = pool(1, WRITER).connect_with(connection.clone()).await.map(Pool::new).map_err(failed)?;
     if let Err(error) = migrate(&opening, &writer).await {
         // The connection may hold a lock that the migrations took.
         writer.close().await;
         return Err(error);
     }
     let clock = ServerClock::new(&writer).await.map_err(failed)?;
-    let readers = pool(READERS, READER).connect_lazy_with(connection);
+    let readers = Pool::new(pool(READERS, READER).connect_lazy_with(connection));
     let others = Some(Others::new(url.clone(), clock));
     Ok(Connected { opening, writer, readers, others, lock: None, starting: None })
 }

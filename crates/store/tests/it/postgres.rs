@@ -1,7 +1,9 @@
 //! What is PostgreSQL's own: nodes side by side, a server that comes and goes.
 mod keys;
+mod late;
 mod nodes;
 mod server;
+mod zones;
 
 use std::path::Path;
 use std::sync::Arc;

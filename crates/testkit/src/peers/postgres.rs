@@ -4,6 +4,7 @@ mod shared;
 
 use std::fs;
 use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -101,6 +102,21 @@ impl PostgresServer {
     /// Where its database is, password included.
     pub fn url(&self) -> String {
         self.access.url("postgres")
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.access.port))
+    }
+
+    /// What the statement answers, a line for each row; panics if it is refused.
+    pub fn ask(&self, statement: &str) -> String {
+        self.access.psql("postgres", statement).unwrap_or_else(|error| panic!("{statement}: {error}"))
+    }
+
+    /// Where its database is through a proxy, password included.
+    pub fn url_by(&self, proxy: SocketAddr) -> String {
+        self.url().replace(&self.address().to_string(), &proxy.to_string())
     }
 
     /// The file with the certificate that it shows, for 127.0.0.1, in PEM.

@@ -24,7 +24,7 @@ pub(super) fn explore(first: &State, mutation: Option<Mutation>, look: Look) -> 
     let (mut next, mut transitions) = (0, 0);
     while next < visited.len() {
         let state = visited[next].state.clone();
-        for Transition { act, to, interrupts, breaks } in state.transitions(mutation) {
+        for Transition { act, to, interrupts, breaks } in state.transitions(mutation, look) {
             transitions += 1;
             let property = breaks.filter(|_| look.at_writes).or_else(|| to.broken(look));
             let number = *numbers.entry(to.clone()).or_insert_with(|| {

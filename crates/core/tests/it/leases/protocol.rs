@@ -9,6 +9,10 @@ pub(super) enum Mutation {
     LeaseWithoutEnd,
     /// A write does not ask for the fence.
     NoFenceCheck,
+    /// Whoever has lost its lease does not journal anew what it has put up.
+    NoLateJournal,
+    /// A record that was removed is forgotten, whoever may put it up yet.
+    NoOtherLook,
     /// A lease does not raise the fence.
     SameFence,
 }
@@ -18,8 +22,9 @@ pub(super) enum Mutation {
 pub(super) struct Look {
     /// Whether each write is looked at, and not only what comes of it.
     pub(super) at_writes: bool,
-    /// Whether a record may be left by what a node did at the DNS, or to the journal, after it had lost its lease.
-    pub(super) excuses_the_late: bool,
+    /// Whether the other look at a removed record comes after every node that was stopped has come back, or is gone: it
+    /// comes later than any stop that is shorter than the pause before it.
+    pub(super) stops_are_short: bool,
 }
 
 /// The saved steps; `Propagated` and `Validated` are saved like `Presented` and add nothing here.
@@ -47,6 +52,8 @@ enum Stage {
     Failing,
     /// The record is gone, but still in the journal.
     Removed,
+    /// The lease is lost, and what was put up under it not journalled anew yet.
+    Refused,
     /// About to end the issuance.
     Ending,
 }
@@ -59,8 +66,10 @@ struct Row {
     fence: u8,
     /// Whether a lease runs; else it is due, or over.
     leased: bool,
-    /// Whether the challenge record is in the journal.
-    journalled: bool,
+    /// Under which fence the challenge record was journalled, if it is in the journal; 0 is nobody's.
+    journalled: Option<u8>,
+    /// Whether a record is in the journal that was removed and is removed once more after a while.
+    removed: bool,
 }
 
 /// What a node has in mind: the row as it was leased and saved by itself.
@@ -71,6 +80,15 @@ struct Work {
     order: Option<u8>,
     stage: Stage,
     fails: bool,
+    /// Whether it has put the record up, or tried to, and not removed it since.
+    put_up: bool,
+}
+
+impl Work {
+    /// Whether its next acts may put the record up.
+    fn may_put_up(&self) -> bool {
+        self.step == Step::Ordered && !self.fails && self.stage == Stage::Journalled
+    }
 }
 
 /// Everything.
@@ -88,8 +106,6 @@ pub(super) struct State {
     record: bool,
     /// Leases that were lost, or handed back, before what was done under them was saved.
     lost: u8,
-    /// Whether a node did something at the DNS or to the journal after it had lost its lease.
-    late: bool,
 }
 
 /// One thing that may happen next.
@@ -104,7 +120,7 @@ pub(super) struct Transition {
 
 impl State {
     pub(super) fn new(nodes: usize, interruptions: u8) -> State {
-        let row = Row { step: Step::Queued, order: None, fence: 0, leased: false, journalled: false };
+        let row = Row { step: Step::Queued, order: None, fence: 0, leased: false, journalled: None, removed: false };
         State {
             row,
             nodes: vec![None; nodes],
@@ -113,7 +129,6 @@ impl State {
             certificates: Vec::new(),
             record: false,
             lost: 0,
-            late: false,
         }
     }
 
@@ -123,7 +138,7 @@ impl State {
 
     /// Nothing is left to be done.
     pub(super) fn is_over(&self) -> bool {
-        self.ended() && !self.row.journalled && self.nodes.iter().all(Option::is_none)
+        self.ended() && self.row.journalled.is_none() && !self.row.removed && self.nodes.iter().all(Option::is_none)
     }
 
     /// Which property of states does not hold here.
@@ -142,13 +157,13 @@ impl State {
         if self.row.step == Step::Done && self.certificates.len() != 1 {
             return Some("what is done has a certificate");
         }
-        if self.is_over() && self.record && !(self.late && look.excuses_the_late) {
+        if self.is_over() && self.record {
             return Some("no record is left when everything is over");
         }
         None
     }
 
-    pub(super) fn transitions(&self, mutation: Option<Mutation>) -> Vec<Transition> {
+    pub(super) fn transitions(&self, mutation: Option<Mutation>, look: Look) -> Vec<Transition> {
         let mut all = Vec::new();
         let mut push = |act: String, mut to: State, interrupts: bool, breaks: Option<&'static str>| {
             to.nodes.sort_unstable();
@@ -163,7 +178,7 @@ impl State {
                     }
                     to.row.leased = true;
                     let Row { fence, step, order, .. } = to.row;
-                    to.nodes[number] = Some(Work { fence, step, order, stage: Stage::Start, fails: false });
+                    to.nodes[number] = Some(Work { fence, step, order, stage: Stage::Start, fails: false, put_up: false });
                     push(format!("a node leases with fence {fence}"), to, false, None);
                 }
                 None => {}
@@ -198,12 +213,29 @@ impl State {
             to.row.leased = false;
             push("the lease of a node that is gone ends".to_owned(), to, false, None);
         }
-        if self.ended() && self.row.journalled {
+        if self.ended() && self.row.journalled.is_some() {
             let mut to = self.clone();
-            (to.record, to.row.journalled) = (false, false);
+            to.record = false;
+            to.forget(None, mutation);
             push("the loop removes a record that was left over".to_owned(), to, false, None);
         }
+        let stopped = self.nodes.iter().flatten().any(|work| self.has_lost(work) && work.may_put_up());
+        if self.ended() && self.row.removed && !(look.stops_are_short && stopped) {
+            let mut to = self.clone();
+            (to.record, to.row.removed) = (false, false);
+            push("the loop removes a record once more".to_owned(), to, false, None);
+        }
         all
+    }
+
+    /// The record was removed, under a fence or by the loop: it is forgotten where nobody else may put it up, else looked at
+    /// once more. Of an issuance that runs under another fence nothing is changed.
+    fn forget(&mut self, fence: Option<u8>, mutation: Option<Mutation>) {
+        if !self.ended() && fence != Some(self.row.fence) {
+            return;
+        }
+        let other = self.row.journalled.take() != Some(self.row.fence);
+        self.row.removed |= other && mutation != Some(Mutation::NoOtherLook);
     }
 
     fn holds(&self, work: &Work) -> bool {
@@ -231,8 +263,13 @@ impl State {
             to.nodes[number] = Some(work);
             to
         };
-        let late = |to: &mut State| to.late |= self.has_lost(&work);
         let journal_first = mutation != Some(Mutation::JournalAfterAdd);
+        if work.stage == Stage::Refused {
+            let mut to = self.clone();
+            to.nodes[number] = None;
+            to.row.journalled = self.row.journalled.or(Some(0));
+            return vec![(who("journals anew what it has put up"), to, None)];
+        }
         if work.fails {
             return vec![match work.stage {
                 Stage::Start => self.write(number, work, mutation, "keeps its lease to clean up", &|_, work| {
@@ -241,7 +278,7 @@ impl State {
                 Stage::Ending => self.write(number, work, mutation, "ends the issuance as failed", &|to, _| {
                     to.row.step = Step::Failed;
                 }),
-                _ => self.take_down(number, work),
+                _ => self.take_down(number, work, mutation),
             }];
         }
         let mut all = vec![match (work.step, work.stage) {
@@ -253,17 +290,16 @@ impl State {
                 });
                 (who("places an order"), to, None)
             }
-            (Step::Ordered, Stage::Start) if journal_first && !self.row.journalled => {
+            (Step::Ordered, Stage::Start) if journal_first => {
                 self.write(number, work, mutation, "journals the record", &|to, work| {
-                    to.row.journalled = true;
+                    to.row.journalled = to.row.journalled.or(Some(work.fence));
                     work.stage = Stage::Journalled;
                 })
             }
             (Step::Ordered, Stage::Start | Stage::Journalled) => {
                 let to = with(&|to, work| {
-                    late(to);
                     to.record = true;
-                    work.stage = Stage::Acted;
+                    (work.stage, work.put_up) = (Stage::Acted, true);
                 });
                 (who("creates the record"), to, None)
             }
@@ -281,7 +317,7 @@ impl State {
             (Step::Issued, Stage::Ending) => self.write(number, work, mutation, "ends the issuance as done", &|to, _| {
                 to.row.step = Step::Done;
             }),
-            (Step::Issued, _) => self.take_down(number, work),
+            (Step::Issued, _) => self.take_down(number, work, mutation),
             (step, _) => {
                 let next = match step {
                     Step::Queued => Step::Ordered,
@@ -290,7 +326,9 @@ impl State {
                     _ => Step::Issued,
                 };
                 self.write(number, work, mutation, &format!("saves {next:?}"), &|to, work| {
-                    to.row.journalled |= !journal_first && next == Step::Presented;
+                    if !journal_first && next == Step::Presented {
+                        to.row.journalled = Some(work.fence);
+                    }
                     (to.row.step, to.row.order) = (next, work.order);
                     (work.step, work.stage) = (next, Stage::Start);
                 })
@@ -317,7 +355,8 @@ impl State {
         // as long as nobody else has leased.
         let allowed = !self.has_lost(&work);
         if !allowed && mutation != Some(Mutation::NoFenceCheck) {
-            to.nodes[number] = None;
+            let late = work.put_up && mutation != Some(Mutation::NoLateJournal);
+            to.nodes[number] = late.then_some(Work { stage: Stage::Refused, ..work });
             return (format!("the node with fence {} may not write any more and gives up", work.fence), to, None);
         }
         change(&mut to, &mut next);
@@ -329,15 +368,14 @@ impl State {
     }
 
     /// The record is removed, then taken out of the journal; neither asks for the fence.
-    fn take_down(&self, number: usize, mut work: Work) -> (String, State, Option<&'static str>) {
+    fn take_down(&self, number: usize, mut work: Work, mutation: Option<Mutation>) -> (String, State, Option<&'static str>) {
         let mut to = self.clone();
-        to.late |= self.row.journalled && self.has_lost(&work);
-        let what = if !self.row.journalled {
+        let what = if self.row.journalled.is_none() {
             work.stage = Stage::Ending;
             "finds no record to remove"
         } else if work.stage == Stage::Removed {
-            to.row.journalled = false;
-            work.stage = Stage::Ending;
+            to.forget(Some(work.fence), mutation);
+            (work.stage, work.put_up) = (Stage::Ending, false);
             "takes the record out of the journal"
         } else {
             to.record = false;

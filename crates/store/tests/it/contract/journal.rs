@@ -115,8 +115,8 @@ pub(crate) async fn a_removal_that_failed_during_the_run_waits_for_its_instant(s
 pub(crate) async fn a_removed_record_is_gone(store: Arc<dyn Store>) {
     let (_, lease) = leased(&store, "a.pem").await;
     let ids = journalled(&store, &lease, &["one", "two"]).await;
-    store.record_removed(ids[0]).await.unwrap();
-    store.record_removed(ids[0]).await.unwrap();
+    store.record_removed(ids[0], Some(lease.fence), at(0), at(500)).await.unwrap();
+    store.record_removed(ids[0], Some(lease.fence), at(0), at(500)).await.unwrap();
     store.record_added(ids[0], &serde_json::json!(1)).await.unwrap();
     let left = store.records(lease.issuance.id).await.unwrap();
     assert_eq!(left.iter().map(|record| record.id.unwrap()).collect::<Vec<_>>(), [ids[1]]);

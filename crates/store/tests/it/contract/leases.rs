@@ -121,7 +121,7 @@ pub(crate) async fn next_due_is_the_earliest_of_all_work(store: Arc<dyn Store>) 
     let failed = Outcome::Failed(Failure::new(Code::Internal, "test"), None);
     store.finish(&lease.issuance, lease.fence, &failed).await.unwrap();
     assert_eq!(store.next_due().await.unwrap(), Some(at(200)));
-    store.record_removed(records[0].id.unwrap()).await.unwrap();
+    store.record_removed(records[0].id.unwrap(), None, at(200), at(500)).await.unwrap();
     assert_eq!(store.next_due().await.unwrap(), Some(at(300)));
     store.change(other, &Change { next_issuance: Some(Some(at(250))), ..Change::default() }, at(0)).await.unwrap();
     assert_eq!(store.next_due().await.unwrap(), Some(at(250)));
