@@ -57,6 +57,11 @@ fn forms_that_do_not_fit_together() {
     for (text, field, words) in [
         (page(&format!("{base}\ntls.cert = \"{{{{ Key }}}}\""), unlisted, changes), "http.tls", "needs its key"),
         (page(&format!("{base}\nanswer = \"html\""), unlisted, changes), "http.ok", "whose it is"),
+        (
+            page(base, unlisted, &format!("{changes}[wait]\nbefore = true\nget = \"/j/{{{{ got.job }}}}\"\nuntil = \"done\"\n")),
+            "wait.before",
+            "may not use got",
+        ),
         (page(base, unlisted, &format!("{changes}[login]\nwhen = \"got.x\"\npost = \"/l\"\n")), "login.when", "got is neither"),
         (page("base = \"{{ session.at }}\"", unlisted, &format!("{changes}{login}")), "http.base", "a base of its own"),
         (page("base = \"{{ session.at }}\"", unlisted, changes), "http.base", "session is neither"),
