@@ -65,7 +65,7 @@ async fn spend(
     directory: &str,
     limits: &[Limit],
     asked: Option<&Asked<'_>>,
-    event: &Event<'_>,
+    events: &[Event<'_>],
     now: Timestamp,
 ) -> Result<Option<Refusal>, StoreError> {
     let doing = unavailable("count what is spent");
@@ -76,8 +76,10 @@ async fn spend(
             return Ok(Some(refusal));
         }
     }
-    let spent = rows_of(&mut tx, directory, &event.buckets()).await?;
-    write(&mut tx, directory, &ledger::spend(limits, &spent, event, now)).await?;
+    for event in events {
+        let spent = rows_of(&mut tx, directory, &event.buckets()).await?;
+        write(&mut tx, directory, &ledger::spend(limits, &spent, event, now)).await?;
+    }
     commit(tx).await.map_err(&doing)?;
     Ok(None)
 }
@@ -92,11 +94,11 @@ impl Ledger for SqlStore {
         event: &Event<'_>,
         now: Timestamp,
     ) -> Result<Option<Refusal>, StoreError> {
-        repeated(|| spend(self, directory, limits, Some(asked), event, now)).await
+        repeated(|| spend(self, directory, limits, Some(asked), std::slice::from_ref(event), now)).await
     }
 
-    async fn spend(&self, directory: &str, limits: &[Limit], event: &Event<'_>, now: Timestamp) -> Result<(), StoreError> {
-        repeated(|| spend(self, directory, limits, None, event, now)).await.map(drop)
+    async fn spend(&self, directory: &str, limits: &[Limit], events: &[Event<'_>], now: Timestamp) -> Result<(), StoreError> {
+        repeated(|| spend(self, directory, limits, None, events, now)).await.map(drop)
     }
 
     async fn spendings(&self, directory: &str) -> Result<Vec<Spending>, StoreError> {

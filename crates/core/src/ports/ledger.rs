@@ -23,8 +23,8 @@ pub trait Ledger: Send + Sync {
         now: Timestamp,
     ) -> Result<Option<Refusal>, StoreError>;
 
-    /// Counts an event.
-    async fn spend(&self, directory: &str, limits: &[Limit], event: &Event<'_>, now: Timestamp) -> Result<(), StoreError>;
+    /// Counts events, all of them or none.
+    async fn spend(&self, directory: &str, limits: &[Limit], events: &[Event<'_>], now: Timestamp) -> Result<(), StoreError>;
 
     /// All that is counted at a CA.
     async fn spendings(&self, directory: &str) -> Result<Vec<Spending>, StoreError>;

@@ -61,41 +61,37 @@ impl Run {
             return Ok(());
         }
         let standing = self.place().await?.standing;
-        self.spend(&Event::Issued { names: self.names(), standing }).await
+        self.spend(&[Event::Issued { names: self.names(), standing }]).await
     }
 
     /// Counts what the CA has found out about the names.
     pub(super) async fn spend_validation(&self, failure: Option<&Failure>) -> Result<(), StoreError> {
         let account = self.ca_host();
-        for name in self.names() {
-            let event = match failure {
-                None => Event::AuthorizationValid { account, name },
-                Some(failure) if is_about(failure, name) => Event::AuthorizationFailed { account, name },
-                Some(_) => continue,
-            };
-            self.spend(&event).await?;
-        }
-        Ok(())
+        let told = |name| match failure {
+            None => Some(Event::AuthorizationValid { account, name }),
+            Some(failure) if is_about(failure, name) => Some(Event::AuthorizationFailed { account, name }),
+            Some(_) => None,
+        };
+        self.spend(&self.names().iter().filter_map(told).collect::<Vec<_>>()).await
     }
 
     /// Keeps until when the CA wants to be left alone with these names. Whether it means the account is not told by the
     /// protocol; what others want of it finds out for itself.
     pub(super) async fn heed(&self, failure: &Failure) -> Result<(), StoreError> {
         let (Code::CaRateLimited, Some(until)) = (failure.code, failure.not_before) else { return Ok(()) };
-        for name in self.names() {
-            self.spend(&Event::ToldToWait { account: self.ca_host(), name: Some(name), until }).await?;
-        }
-        Ok(())
+        let account = self.ca_host();
+        let told = |name| Event::ToldToWait { account, name: Some(name), until };
+        self.spend(&self.names().iter().map(told).collect::<Vec<_>>()).await
     }
 
-    async fn spend(&self, event: &Event<'_>) -> Result<(), StoreError> {
+    async fn spend(&self, events: &[Event<'_>]) -> Result<(), StoreError> {
         let directory = &self.ca().directory;
         let limits = limits_at(directory);
-        let counted = !limits.is_empty() || matches!(event, Event::ToldToWait { .. });
-        if !counted {
+        let counted = |event: &Event<'_>| !limits.is_empty() || matches!(event, Event::ToldToWait { .. });
+        if !events.iter().any(counted) {
             return Ok(());
         }
-        self.engine.store().spend(directory, limits, event, self.engine.now()).await
+        self.engine.store().spend(directory, limits, events, self.engine.now()).await
     }
 
     fn names(&self) -> &[DnsName] {

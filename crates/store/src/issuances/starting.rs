@@ -16,9 +16,10 @@ use crate::error::unavailable;
 use crate::rows::{from_columns, instant, take_numbers};
 use crate::seal::Sealer;
 
-/// Most entries that become more pressing, and most applications that get a turn, in one transaction. What is left is due
-/// still, so that the next one comes at once.
-const MARKED: i64 = 500;
+/// How many entries become more pressing in one transaction: as many as may begin, and so many at least. After a long outage
+/// it may be each of a million, which no look waits for; what is left is due still, so that the next one comes at once.
+const MARKED: u32 = 32;
+/// Most applications that get a turn in one transaction.
 const TURNS: i64 = 1_000;
 
 /// When the first entry of each urgency is due: one index each. Of the renewals in good time it is not before any may begin,
@@ -118,7 +119,7 @@ pub(super) async fn start_due(store: &SqlStore, now: Timestamp, limit: u32, pace
     }
     let doing = unavailable("begin issuances");
     let mut tx = store.write().await.map_err(&doing)?;
-    let marked = mark(&mut tx, store.dialect(), now).await?;
+    let marked = mark(&mut tx, store.dialect(), now, limit).await?;
     let (mut found, mut begun) = (0, 0);
     for urgency in Urgency::ALL {
         let free = limit.saturating_sub(found);
@@ -157,10 +158,10 @@ async fn due_urgencies(store: &SqlStore, now: Timestamp) -> Result<Vec<i64>, Sto
     Ok(firsts.into_iter().filter_map(is_due).collect())
 }
 
-async fn mark(db: &mut AnyConnection, dialect: Dialect, now: Timestamp) -> Result<bool, StoreError> {
+async fn mark(db: &mut AnyConnection, dialect: Dialect, now: Timestamp, limit: u32) -> Result<bool, StoreError> {
     let marked = sqlx::query(marking(dialect))
         .bind(now.as_microsecond())
-        .bind(MARKED)
+        .bind(i64::from(limit.max(MARKED)))
         .execute(db)
         .await
         .map_err(unavailable("mark what is urgent"))?;

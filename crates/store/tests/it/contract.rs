@@ -102,6 +102,7 @@ macro_rules! contract {
                 ledger: no_more_is_spent_than_there_is,
                     what_says_nothing_any_more_is_swept,
                     a_wait_is_kept_until_it_ends,
+                    what_happened_together_is_counted_together,
                     the_ca_that_issued_is_asked_and_nobody_else,
                     the_instant_that_was_chosen_begins_the_next_issuance,
                     an_answer_about_what_is_no_longer_held_is_dropped,

@@ -46,9 +46,20 @@ pub(crate) async fn what_says_nothing_any_more_is_swept(store: Arc<dyn Store>) {
 pub(crate) async fn a_wait_is_kept_until_it_ends(store: Arc<dyn Store>) {
     let (names, until) = (names(), at(7200));
     let told = Event::ToldToWait { account: "account", name: Some(&names[0]), until };
-    store.spend(CA, &[], &told, at(0)).await.unwrap();
+    store.spend(CA, &[], &[told], at(0)).await.unwrap();
     assert!(!order(&store, CA).await);
     assert_eq!(store.spendings(CA).await.unwrap()[0].full_at, until);
+}
+
+pub(crate) async fn what_happened_together_is_counted_together(store: Arc<dyn Store>) {
+    const LIMITS: &[Limit] = &[Limit::per_hours(Counted::FailedAuthorizations, 5, 1)];
+    let (a, b): (DnsName, DnsName) = ("a.example.com".parse().unwrap(), "b.example.com".parse().unwrap());
+    let failed = |name| Event::AuthorizationFailed { account: "account", name };
+    store.spend(CA, LIMITS, &[failed(&a), failed(&b), failed(&a)], at(0)).await.unwrap();
+    let spent = store.spendings(CA).await.unwrap();
+    // Of the same name the second is counted on top of the first.
+    let full: Vec<_> = spent.iter().map(|spending| spending.full_at).collect();
+    assert_eq!(full, [at(0).saturating_add(minutes(24)).unwrap(), at(0).saturating_add(minutes(12)).unwrap()], "{spent:?}");
 }
 
 fn issued_by(directory: Option<&str>) -> Outcome {
