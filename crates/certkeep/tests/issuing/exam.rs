@@ -42,10 +42,10 @@ const QUIET: Duration = Duration::from_secs(150);
 const STEPS: [&str; 7] = ["queued", "ordered", "presented", "propagated", "validated", "finalizing", "issued"];
 
 /// Draws that can be repeated (SplitMix64).
-struct Chance(u64);
+pub(crate) struct Chance(pub(crate) u64);
 
 impl Chance {
-    fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -101,7 +101,7 @@ impl Watch {
     }
 }
 
-fn setting(name: &str) -> Option<u64> {
+pub(crate) fn setting(name: &str) -> Option<u64> {
     env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is a whole number")))
 }
 
@@ -113,7 +113,7 @@ fn sqlite(folder: &Path, question: &str) -> String {
     String::from_utf8(answer.stdout).expect("UTF-8").trim().to_owned()
 }
 
-fn application(sandbox: &Sandbox, names: &str, key: &str) -> Value {
+pub(crate) fn application(sandbox: &Sandbox, names: &str, key: &str) -> Value {
     json!({
         "type": "server", "ca_type": "apply", "issue_to": names, "dns_provider": "pdns",
         "auth_info_list": [

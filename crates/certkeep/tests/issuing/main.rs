@@ -8,6 +8,7 @@
 )]
 mod accounts;
 mod again;
+mod cluster;
 mod delegated;
 mod disk;
 mod exam;

@@ -28,6 +28,12 @@ impl Client {
 
 /// Writes the configuration for a sandbox into a data folder and adds a client; `more` ends the configuration.
 pub(crate) fn prepare(folder: &Path, sandbox: &Sandbox, more: &str) -> Client {
+    configure(folder, sandbox, more);
+    add_client(folder)
+}
+
+/// Writes the configuration for a sandbox into a data folder; `more` ends it.
+pub(crate) fn configure(folder: &Path, sandbox: &Sandbox, more: &str) {
     fs::write(folder.join("root.pem"), sandbox.tls_root_pem()).expect("written");
     let dns = sandbox.dns_addr();
     let config = format!(
@@ -35,6 +41,10 @@ pub(crate) fn prepare(folder: &Path, sandbox: &Sandbox, more: &str) -> Client {
         sandbox.directory_url()
     );
     fs::write(folder.join("certkeep.toml"), config).expect("written");
+}
+
+/// Adds a client to the store of a data folder.
+pub(crate) fn add_client(folder: &Path) -> Client {
     let added = program().args(["client", "add", "test", "--json", "--data"]).arg(folder).output().expect("certkeep runs");
     let client: Value = serde_json::from_slice(&added.stdout).expect("an object");
     let text = |member: &str| client[member].as_str().expect("a text").to_owned();
@@ -91,6 +101,13 @@ impl Process {
         process
     }
 
+    /// Waits until it accepts connections; answers `false` when it ends before.
+    pub(crate) fn becomes_ready(&mut self) -> bool {
+        let Ok(line) = self.ready.recv_timeout(PATIENCE) else { return false };
+        self.note_ready(&line);
+        true
+    }
+
     /// Waits until it accepts connections.
     pub(crate) fn await_ready(&mut self) {
         let Ok(line) = self.ready.recv_timeout(PATIENCE) else {
@@ -100,6 +117,10 @@ impl Process {
             }
             panic!("never ready: {}", said.join("\n"));
         };
+        self.note_ready(&line);
+    }
+
+    fn note_ready(&mut self, line: &str) {
         let url = |scheme: &str| line.split(' ').find(|word| word.starts_with(scheme)).map(str::to_owned);
         self.base = Some(url("http://").unwrap_or_else(|| panic!("no plain address in {line:?}")));
         self.https = url("https://").and_then(|url| url["https://".len()..].parse().ok());
@@ -148,11 +169,27 @@ impl Process {
 
     /// SIGTERM; answers what it logged that nobody has read yet.
     pub(crate) fn stop(mut self) -> Vec<Line> {
-        let sent = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.pid())]).status().expect("a shell");
-        assert!(sent.success());
+        self.signal("TERM");
         let ended = self.child.wait().expect("it ends");
         assert!(ended.success(), "{ended}");
         self.rest()
+    }
+
+    /// Waits for its end, whatever has ended it.
+    pub(crate) fn wait(&mut self) {
+        self.child.wait().expect("it ends");
+    }
+
+    /// The same; answers what it logged that nobody has read yet.
+    pub(crate) fn ended(mut self) -> Vec<Line> {
+        self.wait();
+        self.rest()
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.pid())]).status().expect("a shell");
+        assert!(sent.success());
     }
 
     fn rest(&mut self) -> Vec<Line> {
