@@ -37,6 +37,7 @@ use certkeep_core::time::{Clock, SystemClock};
 use sqlx::{Any, AnyPool, Transaction};
 
 pub use backup::{BackupError, backup, restore};
+pub use certificates::IssuedEntry;
 pub use copy::{CopiedTable, CopyError, copy};
 pub use open::{InvalidServerUrl, Location, OpenError, Options, ServerUrl, Whereabouts};
 pub use rotate::{RotateError, Rotation, rotate_keys};
