@@ -29,7 +29,7 @@ pub(crate) async fn measure(certkeep: &Path) {
     let client = add_client(certkeep, &folder);
     let mut service = Service::start(certkeep, &folder, None);
     service.login(&client).await;
-    let address: SocketAddr = service.base.trim_start_matches("http://").parse().expect("an address");
+    let address = service.address();
     let request = format!("GET {} HTTP/1.1\r\nhost: pbx\r\n\r\n", service.path("certificate/list", ""));
 
     let quiet = watch(address, &request, tokio::spawn(tokio::time::sleep(QUIET))).await;
@@ -41,7 +41,7 @@ pub(crate) async fn measure(certkeep: &Path) {
     // What the machine makes of so much traffic, whoever answers it.
     let other = tempfile::tempdir().expect("a folder");
     let other = Service::start(certkeep, other.path(), None);
-    let elsewhere = other.base.trim_start_matches("http://").parse().expect("an address");
+    let elsewhere = other.address();
     let beside = watch(address, &request, tokio::spawn(flood(elsewhere, POSTS / 5))).await;
     let (quiet_mean, flooded_mean) = (mean(&quiet) * 1e6, mean(&flooded) * 1e6);
     let (quiet, flooded, beside) = (median(quiet) * 1e6, median(flooded) * 1e6, median(beside) * 1e6);

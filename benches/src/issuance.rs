@@ -14,15 +14,15 @@ use crate::median;
 use crate::service::{Service, add_client};
 
 const ROUNDS: usize = 9;
-const ZONE: &str = "example.test";
+pub(crate) const ZONE: &str = "example.test";
 /// Between two polls of certkeep's API.
 const POLL: Duration = Duration::from_millis(5);
 
 /// The world that all clients share.
-struct World {
-    dns: PowerDns,
+pub(crate) struct World {
+    pub(crate) dns: PowerDns,
     router: DnsRouter,
-    pebble: Pebble,
+    pub(crate) pebble: Pebble,
     folder: tempfile::TempDir,
 }
 
@@ -33,15 +33,11 @@ struct Peer {
 }
 
 pub(crate) async fn measure(certkeep: &Path) {
-    let dns = PowerDns::start(&[ZONE]).await;
-    let router = DnsRouter::start([(ZONE, dns.dns_addr())]).await;
-    let options = PebbleOptions { bad_nonce_percent: 0, ..PebbleOptions::new(router.dns_addr()) };
-    let pebble = Pebble::start(options).await;
-    let world = World { dns, router, pebble, folder: tempfile::tempdir().expect("a folder") };
-    world.prepare();
+    let world = World::start().await;
+    world.prepare_peers();
 
     let (folder, config) = (world.folder.path().join("data"), world.folder.path().join("certkeep.toml"));
-    std::fs::write(&config, world.certkeep_config()).expect("written");
+    std::fs::write(&config, world.certkeep_config("rsa2048")).expect("written");
     let client = add_client(certkeep, &folder);
     let mut service = Service::start(certkeep, &folder, Some(&config));
     service.login(&client).await;
@@ -77,17 +73,10 @@ pub(crate) async fn measure(certkeep: &Path) {
     }
 }
 
-async fn apply(service: &Service, world: &World, name: &str) -> f64 {
-    let auth = json!([
-        { "k": "Host", "sv": world.dns.api_url() },
-        { "k": "APIKey", "sv": world.dns.api_key() },
-        { "k": "PollingInterval", "iv": 1 },
-    ]);
+/// Applies for a name; answers how long it took, in seconds.
+pub(crate) async fn apply(service: &Service, world: &World, name: &str) -> f64 {
     let began = Instant::now();
-    let body = json!({
-        "type": "server", "ca_type": "apply", "issue_to": name, "dns_provider": "pdns", "auth_info_list": auth,
-    });
-    let created = service.post("certificate/create", &body).await;
+    let created = service.post("certificate/create", &world.application(name)).await;
     assert_eq!(created["errcode"], 0, "{created}");
     let list: Value =
         serde_json::from_str(&service.get("certificate/list", "&sort_by=id&order_by=desc&page_size=1").await).expect("JSON");
@@ -119,13 +108,23 @@ fn run(command: fn(&World, &str) -> Command, world: &World, name: &str, domain: 
 }
 
 impl World {
-    fn path(&self, name: &str) -> PathBuf {
+    /// Starts Pebble and PowerDNS, and writes down the root to trust.
+    pub(crate) async fn start() -> World {
+        let dns = PowerDns::start(&[ZONE]).await;
+        let router = DnsRouter::start([(ZONE, dns.dns_addr())]).await;
+        let options = PebbleOptions { bad_nonce_percent: 0, ..PebbleOptions::new(router.dns_addr()) };
+        let pebble = Pebble::start(options).await;
+        let world = World { dns, router, pebble, folder: tempfile::tempdir().expect("a folder") };
+        std::fs::write(world.path("root.pem"), world.pebble.tls_root_pem()).expect("written");
+        world
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// What the peers need on disk: Pebble's root, and hooks that speak PowerDNS's API.
-    fn prepare(&self) {
-        std::fs::write(self.path("root.pem"), self.pebble.tls_root_pem()).expect("written");
+    /// What the peers need on disk: Pebble's root among the system's, and hooks that speak PowerDNS's API.
+    fn prepare_peers(&self) {
         let system = std::fs::read_to_string("/etc/ssl/certs/ca-certificates.crt").unwrap_or_default();
         std::fs::write(self.path("bundle.pem"), system + self.pebble.tls_root_pem()).expect("written");
         let patch = format!(
@@ -163,10 +162,21 @@ impl World {
         command
     }
 
-    fn certkeep_config(&self) -> String {
+    /// The body of an application for a name.
+    pub(crate) fn application(&self, name: &str) -> Value {
+        let auth = json!([
+            { "k": "Host", "sv": self.dns.api_url() },
+            { "k": "APIKey", "sv": self.dns.api_key() },
+            { "k": "PollingInterval", "iv": 1 },
+        ]);
+        json!({ "type": "server", "ca_type": "apply", "issue_to": name, "dns_provider": "pdns", "auth_info_list": auth })
+    }
+
+    pub(crate) fn certkeep_config(&self, key_type: &str) -> String {
         let dns = self.router.dns_addr();
         format!(
-            "[acme]\ndirectory = {:?}\nroots = [{:?}]\ncontact = [\"mailto:bench@example.com\"]\n[dns]\nresolvers = [\"{dns}\"]\nauthoritative = [\"{dns}\"]\n",
+            "[acme]\ndirectory = {:?}\nroots = [{:?}]\ncontact = [\"mailto:bench@example.com\"]\nkey_type = {key_type:?}\n\
+             [dns]\nresolvers = [\"{dns}\"]\nauthoritative = [\"{dns}\"]\n",
             self.pebble.directory_url(),
             self.path("root.pem")
         )

@@ -1,5 +1,6 @@
 //! A certkeep of its own data folder, as a child process on loopback.
 use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -75,6 +76,11 @@ impl Service {
         let url = format!("{}{}", self.base, self.path(interface, ""));
         let answer = self.client.post(url).body(body.to_string()).send().await.expect("an answer");
         serde_json::from_slice(&answer.bytes().await.expect("a body")).expect("JSON")
+    }
+
+    /// Where it answers.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.base.trim_start_matches("http://").parse().expect("an address")
     }
 
     /// Resident memory, in MiB.

@@ -2,7 +2,7 @@
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,37 +33,54 @@ pub(crate) fn serve_bare(body: &str) {
     });
 }
 
+/// The bare handler as a process; ended when dropped.
+pub(crate) struct Bare {
+    child: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl Bare {
+    /// Starts it with the body to answer.
+    pub(crate) fn start(body: &str) -> Bare {
+        assert!(body.starts_with(r#"{"errcode":0,"#), "{body}");
+        let this = std::env::current_exe().expect("this program");
+        let mut child = Command::new(this).args([BARE, body]).stdout(Stdio::piped()).spawn().expect("the bare handler starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
+        Bare { child, address: line.trim().parse().expect("an address") }
+    }
+}
+
+impl Drop for Bare {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 pub(crate) async fn measure(certkeep: &Path) {
     println!("\n| certificates | certkeep, answers/s | bare axum handler, answers/s | ratio |\n|---|---|---|---|");
     for count in [1, 10_000] {
         let folder = tempfile::tempdir().expect("a folder");
         let client = add_client(certkeep, folder.path());
-        inventory::fill(folder.path(), count).await;
+        let store = inventory::location(folder.path(), None).serve().await.expect("the data folder opens");
+        inventory::fill(&store, count, 0).await;
+        store.close().await;
         let mut service = Service::start(certkeep, folder.path(), None);
         service.login(&client).await;
-        let body = service.get("certificate/get", "&id=1").await;
-        assert!(body.starts_with(r#"{"errcode":0,"#), "{body}");
-
-        let this = std::env::current_exe().expect("this program");
-        let mut bare = Command::new(this).args([BARE, &body]).stdout(Stdio::piped()).spawn().expect("the bare handler starts");
-        let mut line = String::new();
-        BufReader::new(bare.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
-        let bare_address: SocketAddr = line.trim().parse().expect("an address");
-        let address: SocketAddr = service.base.trim_start_matches("http://").parse().expect("an address");
+        let bare = Bare::start(&service.get("certificate/get", "&id=1").await);
 
         let paths: Vec<String> = (1..=count).map(|id| service.path("certificate/get", &format!("&id={id}"))).collect();
         let paths = Arc::new(paths);
         let mut rounds = Vec::new();
         for round in 0..ROUNDS {
-            let ours = answers_per_second(address, Arc::clone(&paths), TIME).await;
-            let theirs = answers_per_second(bare_address, Arc::clone(&paths), TIME).await;
+            let ours = answers_per_second(service.address(), Arc::clone(&paths), TIME).await;
+            let theirs = answers_per_second(bare.address, Arc::clone(&paths), TIME).await;
             // The first round fills caches on both sides.
             if round > 0 {
                 rounds.push((ours, theirs));
             }
         }
-        let _ = bare.kill();
-        let _ = bare.wait();
         let middle = |pick: fn(&(f64, f64)) -> f64| median(rounds.iter().map(pick).collect());
         println!(
             "| {count} | {:.0} | {:.0} | {:.2} |",

@@ -1,5 +1,6 @@
 //! The inventory.
 mod change;
+mod issued;
 pub(crate) mod list;
 pub(crate) mod row;
 pub(crate) mod versions;
@@ -12,6 +13,7 @@ use certkeep_core::ports::{Certificates, Change, ChangeError, CreateError, Delet
 use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
 
+pub use issued::IssuedEntry;
 use row::{CertificateRow, select_certificates};
 use versions::VersionRow;
 

@@ -14,6 +14,9 @@ use crate::settings;
 /// How long to wait between two looks, where nobody is nudged.
 const INTERVAL: Duration = Duration::from_millis(250);
 
+/// Reads it.
+pub(crate) const EPOCH: &str = "SELECT id, value FROM epoch";
+
 /// What may have changed, by its row.
 #[derive(Clone, Copy)]
 pub(crate) enum Changed {
@@ -39,13 +42,20 @@ impl SqlStore {
     }
 }
 
+impl SqlStore {
+    async fn epochs(&self) -> Result<Vec<(i64, i64)>, StoreError> {
+        let rows = match &self.0.others {
+            Some(others) => others.look(self.readers()).await,
+            None => sqlx::query_as(EPOCH).fetch_all(self.readers()).await,
+        };
+        rows.map_err(unavailable("read the epoch"))
+    }
+}
+
 #[async_trait]
 impl Store for SqlStore {
     async fn epoch(&self) -> Result<Epoch, StoreError> {
-        let rows: Vec<(i64, i64)> = sqlx::query_as("SELECT id, value FROM epoch")
-            .fetch_all(self.readers())
-            .await
-            .map_err(unavailable("read the epoch"))?;
+        let rows = repeated(|| self.epochs()).await?;
         let of = |changed: Changed| rows.iter().find(|(id, _)| *id == changed as i64).map_or(0, |(_, value)| *value);
         Ok(Epoch { access: of(Changed::Access), certificates: of(Changed::Certificates) })
     }

@@ -1,7 +1,7 @@
 //! Issuances, their records, and due work.
 mod accounts;
 mod history;
-mod journal;
+pub(crate) mod journal;
 pub(crate) mod leases;
 mod outcome;
 pub(crate) mod starting;

@@ -40,6 +40,7 @@ use std::sync::Arc;
 use certkeep_core::time::{Clock, SystemClock};
 
 pub use backup::{BackupError, backup, restore};
+pub use certificates::IssuedEntry;
 pub use copy::{CopiedTable, CopyError, copy};
 pub use open::{InvalidServerUrl, Location, OpenError, Options, ServerUrl, Whereabouts};
 pub use rotate::{RotateError, Rotation, rotate_keys};

@@ -16,7 +16,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::SqlStore;
-use crate::line::{Pool, in_time};
+use crate::epoch::EPOCH;
+use crate::line::{Line, Pool, in_time};
 use crate::open::ServerUrl;
 
 /// The channel's name.
@@ -42,6 +43,9 @@ pub(crate) struct Others {
     told: Arc<Notify>,
     /// We have to nudge the others.
     telling: Arc<Telling>,
+    /// What the epoch is read by, for as long as it works: of a connection that comes and goes the pool asks each time
+    /// whether it does.
+    looking: tokio::sync::Mutex<Option<Line>>,
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -53,7 +57,8 @@ struct Telling {
 
 impl Others {
     pub(crate) fn new(url: ServerUrl, clock: ServerClock) -> Others {
-        Others { url, clock: Arc::new(clock), told: Arc::default(), telling: Arc::default(), tasks: Mutex::default() }
+        let (told, telling, looking, tasks) = Default::default();
+        Others { url, clock: Arc::new(clock), told, telling, looking, tasks }
     }
 
     /// Has the others nudged. The connection that writes does it, hence after the transaction that it is in.
@@ -76,10 +81,24 @@ impl Others {
         }
     }
 
+    /// Reads the epoch.
+    pub(crate) async fn look(&self, readers: &Pool) -> Result<Vec<(i64, i64)>, sqlx::Error> {
+        let mut looking = self.looking.lock().await;
+        // What fails, or is given up on the way, is not used again unasked.
+        let mut connection = match looking.take() {
+            Some(connection) => connection,
+            None => readers.acquire().await?,
+        };
+        let rows = in_time(sqlx::query_as(EPOCH).fetch_all(&mut *connection)).await?;
+        *looking = Some(connection);
+        Ok(rows)
+    }
+
     /// Nudges whom a short command has to nudge, and ends.
     pub(crate) async fn close(&self, writer: &Pool) {
         let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         tasks.shutdown().await;
+        drop(self.looking.lock().await.take());
         self.telling.tell(writer).await;
     }
 

@@ -14,7 +14,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("certkeep-store", &["certkeep-core"]),
     ("certkeep-sandbox", &[]),
     ("certkeep-testkit", &["certkeep-core"]),
-    ("certkeep-benches", &["certkeep-core", "certkeep-dns", "certkeep-store", "certkeep-testkit"]),
+    ("certkeep-benches", &["certkeep-core", "certkeep-dns", "certkeep-sandbox", "certkeep-store", "certkeep-testkit"]),
     ("certkeep", &["certkeep-acme", "certkeep-core", "certkeep-dns", "certkeep-engine", "certkeep-sandbox", "certkeep-store"]),
 ];
 

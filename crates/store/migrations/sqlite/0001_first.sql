@@ -65,11 +65,13 @@ CREATE INDEX certificates_to_ask ON certificates (renewal_ask_at, id) WHERE rene
 CREATE INDEX certificates_due ON certificates (urgency, next_issuance_at, id) WHERE next_issuance_at IS NOT NULL AND turn IS NULL;
 CREATE INDEX certificates_by_turn ON certificates (turn, next_issuance_at, id) WHERE turn IS NOT NULL;
 CREATE INDEX certificates_urgent ON certificates (urgent_at, id) WHERE urgent_at IS NOT NULL;
--- One index for each order of a list; entries that hold nothing come last in both directions, ties go by id.
-CREATE INDEX certificates_by_issue_to ON certificates (issue_to, id);
-CREATE INDEX certificates_by_issue_to_down ON certificates (issue_to DESC, id);
-CREATE INDEX certificates_by_expiration ON certificates ((not_after IS NULL), not_after, id);
-CREATE INDEX certificates_by_expiration_down ON certificates ((not_after IS NULL), not_after DESC, id);
+-- One index for each order of a list; entries that hold nothing come last in both directions, ties go by id. Each ends
+-- with the kind, so that a list of one kind reads nothing else on its way.
+CREATE INDEX certificates_by_issue_to ON certificates (issue_to, id, kind);
+CREATE INDEX certificates_by_issue_to_down ON certificates (issue_to DESC, id, kind);
+CREATE INDEX certificates_by_expiration ON certificates ((not_after IS NULL), not_after, id, kind);
+CREATE INDEX certificates_by_expiration_down ON certificates ((not_after IS NULL), not_after DESC, id, kind);
+CREATE INDEX certificates_by_name ON certificates (name, id, kind);
 CREATE INDEX certificates_by_kind ON certificates (kind, id);
 CREATE INDEX certificates_by_kind_down ON certificates (kind DESC, id);
 

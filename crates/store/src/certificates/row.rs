@@ -12,14 +12,18 @@ use crate::seal::{Place, Sealer};
 /// The table.
 pub(crate) const TABLE: &str = "certificates";
 
+/// The columns of [`CertificateRow`].
+macro_rules! certificate_columns {
+    () => {
+        "id, name, kind, held_issue_to, not_before, not_after, origin, status, names, dns_provider, sealed_auth, failure_code"
+    };
+}
+pub(crate) use certificate_columns;
+
 /// The columns of [`CertificateRow`], from the clauses that follow.
 macro_rules! select_certificates {
     ($rest:literal) => {
-        concat!(
-            "SELECT id, name, kind, held_issue_to, not_before, not_after, origin, status, ",
-            "names, dns_provider, sealed_auth, failure_code FROM certificates ",
-            $rest
-        )
+        concat!("SELECT ", $crate::certificates::row::certificate_columns!(), " FROM certificates ", $rest)
     };
 }
 pub(crate) use select_certificates;

@@ -1,5 +1,6 @@
 //! Versions: the current one, and the one before it in case a person wants it back; older ones are deleted.
 use certkeep_core::certificate::Held;
+use certkeep_core::material::PrivateKey;
 use certkeep_core::ports::{StoreError, Version};
 use certkeep_core::renewal::Validity;
 use certkeep_core::schedule::{Urgency, urgent_at};
@@ -9,7 +10,7 @@ use crate::error::{corrupt, unavailable};
 use crate::rows::{chain, chain_octets, from_columns, instant, take_numbers};
 use crate::seal::{Place, Sealer};
 
-const TABLE: &str = "versions";
+pub(super) const TABLE: &str = "versions";
 
 fn key(row: &str) -> Place<'_> {
     Place { table: TABLE, column: "sealed_key", row }
@@ -46,14 +47,17 @@ impl VersionRow {
     }
 }
 
+/// The column of the key of the version `id`.
+pub(super) fn seal_key(sealer: &Sealer, id: i64, version: &Version) -> Result<Option<Vec<u8>>, StoreError> {
+    let seal = |private: &PrivateKey| sealer.seal_value(key(&id.to_string()), private.expose_pkcs8());
+    version.key.as_ref().map(seal).transpose()
+}
+
 /// Makes a version the current one of an entry.
 pub(crate) async fn hold(db: &mut AnyConnection, sealer: &Sealer, certificate: i64, version: &Version) -> Result<(), StoreError> {
     let doing = unavailable("keep a version");
     let id = take_numbers(db, TABLE, 1).await.map_err(&doing)?;
-    let sealed_key = match &version.key {
-        Some(private) => Some(sealer.seal_value(key(&id.to_string()), private.expose_pkcs8())?),
-        None => None,
-    };
+    let sealed_key = seal_key(sealer, id, version)?;
     let Held { issue_to, validity } = &version.held;
     let (not_before, not_after) = (validity.not_before.as_microsecond(), validity.not_after.as_microsecond());
     sqlx::query(

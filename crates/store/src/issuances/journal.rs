@@ -35,6 +35,16 @@ macro_rules! select_records {
     };
 }
 
+/// What is due for removal at `$1`, `$2` at most.
+pub(crate) const DUE_REMOVALS: &str = select_records!("WHERE due_at <= $1 ORDER BY due_at, id LIMIT $2");
+
+/// A running issuance that wants the value `$2` at the name `$1`: another than `$3`, or the same where the record `$4` is one
+/// that it left behind.
+pub(crate) const WANTED_ELSEWHERE: &str = "SELECT id FROM challenge_records
+     WHERE record_name = $1 AND record_value = $2 AND due_at IS NULL AND removed = 0
+       AND (issuance_id <> $3 OR EXISTS (SELECT 1 FROM challenge_records d WHERE d.id = $4 AND d.due_at IS NOT NULL))
+     LIMIT 1";
+
 struct RecordRow {
     id: i64,
     issuance_id: i64,
@@ -222,7 +232,7 @@ pub(super) async fn removed(
 }
 
 pub(super) async fn due_removals(store: &SqlStore, now: Timestamp, limit: u32) -> Result<Vec<ChallengeRecord>, StoreError> {
-    let rows: Vec<RecordRow> = sqlx::query_as(select_records!("WHERE due_at <= $1 ORDER BY due_at, id LIMIT $2"))
+    let rows: Vec<RecordRow> = sqlx::query_as(DUE_REMOVALS)
         .bind(now.as_microsecond())
         .bind(i64::from(limit))
         .fetch_all(store.readers())
@@ -246,19 +256,14 @@ pub(super) async fn due_removals(store: &SqlStore, now: Timestamp, limit: u32) -
 
 /// A record without a due instant belongs to an issuance that runs, and is wanted unless it was removed.
 pub(super) async fn is_wanted_elsewhere(store: &SqlStore, record: &ChallengeRecord) -> Result<bool, StoreError> {
-    let other: Option<i64> = sqlx::query_scalar(
-        "SELECT id FROM challenge_records
-         WHERE record_name = $1 AND record_value = $2 AND due_at IS NULL AND removed = 0
-           AND (issuance_id <> $3 OR EXISTS (SELECT 1 FROM challenge_records d WHERE d.id = $4 AND d.due_at IS NOT NULL))
-         LIMIT 1",
-    )
-    .bind(record.record.name.as_str())
-    .bind(&record.record.value)
-    .bind(record.issuance.0)
-    .bind(record.id.map(|id| id.0))
-    .fetch_optional(store.readers())
-    .await
-    .map_err(unavailable("look for a record's other owner"))?;
+    let other: Option<i64> = sqlx::query_scalar(WANTED_ELSEWHERE)
+        .bind(record.record.name.as_str())
+        .bind(&record.record.value)
+        .bind(record.issuance.0)
+        .bind(record.id.map(|id| id.0))
+        .fetch_optional(store.readers())
+        .await
+        .map_err(unavailable("look for a record's other owner"))?;
     Ok(other.is_some())
 }
 

@@ -18,8 +18,8 @@ use crate::others::{Others, ServerClock};
 
 /// How long to wait for a connection.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Connections that read.
-const READERS: u32 = 4;
+/// Connections that read, one of which looks for what other nodes changed.
+const READERS: u32 = 5;
 
 /// What the connection that writes is told: that what a statement read stays true until it ends, and that a node which
 /// is gone or stopped in the midst of a transaction holds up the others for so long and no longer.

@@ -11,6 +11,7 @@ mod backups;
 mod contract;
 mod copies;
 mod fixtures;
+mod inventories;
 mod postgres;
 mod rotation;
 mod sqlite;

@@ -1,4 +1,5 @@
 //! What is PostgreSQL's own: nodes side by side, a server that comes and goes.
+mod idle;
 mod keys;
 mod late;
 mod nodes;

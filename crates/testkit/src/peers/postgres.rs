@@ -85,16 +85,22 @@ const TLS: [&str; 3] = ["ssl=on", "ssl_cert_file=../server.crt", "ssl_key_file=.
 pub struct PostgresServer {
     folder: TempDir,
     access: Access,
+    settings: &'static [&'static str],
     child: Option<Child>,
 }
 
 impl PostgresServer {
     /// Starts a server with an empty database.
     pub async fn start() -> PostgresServer {
+        Self::start_with(&[]).await
+    }
+
+    /// The same with settings of its own, each `name=value`, which override the usual ones.
+    pub async fn start_with(settings: &'static [&'static str]) -> PostgresServer {
         let folder = tempfile::Builder::new().prefix("peer-").tempdir().expect("a temporary folder can be made");
         let access = Access::make(folder.path());
         make_certificate(folder.path());
-        let mut server = PostgresServer { folder, access, child: None };
+        let mut server = PostgresServer { folder, access, settings, child: None };
         server.resume().await;
         server
     }
@@ -119,6 +125,11 @@ impl PostgresServer {
         self.url().replace(&self.address().to_string(), &proxy.to_string())
     }
 
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).expect("a log of ours")
+    }
+
     /// The file with the certificate that it shows, for 127.0.0.1, in PEM.
     pub fn certificate(&self) -> PathBuf {
         self.folder.path().join("server.crt")
@@ -135,7 +146,7 @@ impl PostgresServer {
     /// Starts it anew where it was.
     pub async fn resume(&mut self) {
         let mut command = self.access.server(self.folder.path());
-        command.args(TLS.iter().flat_map(|setting| ["-c", setting]));
+        command.args(TLS.iter().chain(self.settings).flat_map(|setting| ["-c", setting]));
         self.child = Some(command.spawn().unwrap_or_else(|error| panic!("postgres cannot be started: {error}")));
         let access = self.access.clone();
         eventually(PATIENCE, "PostgreSQL", || async { access.answers().then_some(()) }).await;

@@ -26,17 +26,31 @@ async fn names(store: &Arc<dyn Store>, query: &ListQuery) -> Vec<String> {
 
 pub(crate) async fn pages_cut_one_order(store: Arc<dyn Store>) {
     for n in 0..7 {
-        store.create(&trusted(&format!("{n}.pem"))).await.unwrap();
+        let name = format!("{}.pem", n * 5 % 7);
+        let new = match n {
+            0 | 4 => applied(&name, "a.example.com", at(0)),
+            1 | 5 => uploaded(&name),
+            _ => trusted(&name),
+        };
+        store.create(&new).await.unwrap();
     }
     for sort_by in SORTS {
-        let whole = names(&store, &query(sort_by, true)).await;
-        let mut cut = Vec::new();
-        for page in 1..=3 {
-            let page = store.list(&ListQuery { page, page_size: 3, ..query(sort_by, true) }).await.unwrap();
-            assert_eq!(page.total, 7);
-            cut.extend(page.rows.into_iter().map(|row| row.name));
+        for descending in [false, true] {
+            for (kind, total) in [(None, 7), (Some(Kind::Server), 4), (Some(Kind::Trusted), 3)] {
+                let query = ListQuery { kind, ..query(sort_by, descending) };
+                let whole = names(&store, &query).await;
+                for page_size in [1, 3, 4] {
+                    let mut cut = Vec::new();
+                    for page in 1..=8 {
+                        let page = store.list(&ListQuery { page, page_size, ..query }).await.unwrap();
+                        assert_eq!(page.total, total);
+                        assert!(page.rows.len() <= usize::try_from(page_size).unwrap());
+                        cut.extend(page.rows.into_iter().map(|row| row.name));
+                    }
+                    assert_eq!(cut, whole, "{query:?} by {page_size}");
+                }
+            }
         }
-        assert_eq!(cut, whole);
     }
 }
 
