@@ -6,7 +6,7 @@
 //!
 //! Start reading at [`certificate`] (the inventory), then [`application`] and [`issuance`] (how a certificate comes to
 //! be), [`authority`], [`fallback`] and [`ledger`] (at which CA), [`renewal`], [`renewal_info`] and [`schedule`] (when it is
-//! replaced), [`trace`] (what was seen), [`caa`] (who may issue), [`failure`] (what can go wrong, in numbers), and [`ports`]
+//! replaced), [`trace`] (what was seen), [`outline`] (what people look at), [`caa`] (who may issue), [`failure`] (what can go wrong, in numbers), and [`ports`]
 //! (what the engine asks of its adapters).
 pub mod application;
 pub mod authority;
@@ -19,6 +19,7 @@ pub mod issuance;
 pub mod ledger;
 pub mod material;
 pub mod name;
+pub mod outline;
 pub mod ports;
 pub mod provider;
 pub mod renewal;

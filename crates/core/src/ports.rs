@@ -5,6 +5,7 @@ mod inventory;
 mod issuances;
 mod issuer;
 mod ledger;
+mod overview;
 mod store;
 
 pub use clients::{BlockSubject, ClientChange, Clients, Opening, Rotation};
@@ -18,4 +19,5 @@ pub use issuer::{
     OrderStatus, RevocationReason, Revoker,
 };
 pub use ledger::{Ledger, Question, Renewals, Told};
+pub use overview::Overview;
 pub use store::{Epoch, Settings, Store, StoreError};

@@ -56,7 +56,11 @@ struct Place {
 impl Preflight<'_> {
     /// Tries everything that an application for these names with this provider needs.
     pub async fn run(&self, names: &[DnsName], dns_provider: &str, auth: &[AuthEntry]) -> Report {
-        let mut report = Report::default();
+        self.run_on(Report::default(), names, dns_provider, auth).await
+    }
+
+    /// The same on a report that others may follow.
+    pub async fn run_on(&self, mut report: Report, names: &[DnsName], dns_provider: &str, auth: &[AuthEntry]) -> Report {
         let began = Instant::now();
         let places = Places::new(self.providers, self.resolver, self.delegations, dns_provider, auth);
         let places = report.note(Check::Parameters, dns_provider, began, places, |_| "they can work".to_owned());

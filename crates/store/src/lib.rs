@@ -20,6 +20,7 @@ mod issuances;
 mod key_file;
 mod open;
 mod others;
+mod overview;
 #[cfg(test)]
 mod plans;
 mod renewals;

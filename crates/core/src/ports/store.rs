@@ -8,6 +8,7 @@ use super::clients::Clients;
 use super::inventory::{Certificates, Uploads};
 use super::issuances::Issuances;
 use super::ledger::{Ledger, Renewals};
+use super::overview::Overview;
 use crate::issuance::IssuanceId;
 
 /// Why the store did not do as asked. `Display` never repeats the source.
@@ -48,7 +49,7 @@ pub struct Epoch {
 
 /// All of the store.
 #[async_trait]
-pub trait Store: Certificates + Clients + Issuances + Ledger + Renewals + Settings + Uploads {
+pub trait Store: Certificates + Clients + Issuances + Ledger + Overview + Renewals + Settings + Uploads {
     /// Grows with every change that another process may have made: of clients everywhere, of tokens, entries and settings
     /// where several processes serve one store.
     async fn epoch(&self) -> Result<Epoch, StoreError>;

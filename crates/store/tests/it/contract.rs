@@ -8,6 +8,7 @@ pub(crate) mod leases;
 pub(crate) mod ledger;
 pub(crate) mod lists;
 pub(crate) mod outcomes;
+pub(crate) mod overview;
 pub(crate) mod races;
 pub(crate) mod singles;
 pub(crate) mod tokens;
@@ -113,6 +114,12 @@ macro_rules! contract {
                     finishing_needs_the_lease,
                     a_finished_issuance_is_never_leased,
                     a_renewed_upload_stays_an_upload;
+                overview: a_search_finds_parts_of_names_in_any_case,
+                    a_search_finds_states_and_ends,
+                    a_search_is_cut_into_pages,
+                    concerns_are_those_of_the_rule,
+                    a_calendar_counts_by_day,
+                    an_outline_tells_what_is_planned;
                 races: an_aborted_call_leaves_nothing_half_done,
                     no_issuance_is_leased_twice,
                     a_name_is_given_to_exactly_one,
