@@ -1,4 +1,5 @@
 //! What the engine asks of its adapters. Each port is a small trait that is safe to use as `dyn`.
+mod audit;
 mod clients;
 mod dns;
 mod inventory;
@@ -6,8 +7,10 @@ mod issuances;
 mod issuer;
 mod ledger;
 mod overview;
+mod people;
 mod store;
 
+pub use audit::{Audit, AuditRange};
 pub use clients::{BlockSubject, ClientChange, Clients, Opening, Rotation};
 pub use dns::{AGAIN, DnsProvider, DnsProviders, Propagation, Resolver, Sighting};
 pub use inventory::{
@@ -20,4 +23,5 @@ pub use issuer::{
 };
 pub use ledger::{Ledger, Question, Renewals, Told};
 pub use overview::Overview;
+pub use people::{Credentials, FirstUser, NewApiToken, NewUser, People, UserChange, UserChanged};
 pub use store::{Epoch, Settings, Store, StoreError};

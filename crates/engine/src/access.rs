@@ -3,6 +3,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use certkeep_core::audit::{Action, Actor, Author, Outcome};
 use certkeep_core::client::{
     ACCESS_TOKEN_LIFE, BLOCK, ClientKey, Digest, MAX_FAILED_LOGINS, MAX_LIVE_TOKENS, REFRESH_TOKEN_LIFE, ROTATION_GRACE, Session,
     TokenPair,
@@ -14,6 +15,7 @@ use quick_cache::sync::Cache;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::Engine;
+use crate::people::Known;
 
 /// Most sessions that are remembered; further ones are read from the store at each call.
 const REMEMBERED_SESSIONS: usize = 10_000;
@@ -63,6 +65,7 @@ pub enum AccessError {
 /// What the hot path remembers, void when the store's epoch grows.
 pub(crate) struct Remembered {
     sessions: Cache<Digest, Arc<Session>>,
+    people: Cache<Digest, Arc<Known>>,
     blocks: Cache<BlockSubject, Timestamp>,
     /// Refresh tokens and access tokens that nobody was given, or that are dead: none of them ever comes to life.
     unknown_refresh: Cache<Digest, ()>,
@@ -75,6 +78,7 @@ impl Default for Remembered {
     fn default() -> Self {
         Remembered {
             sessions: Cache::new(REMEMBERED_SESSIONS),
+            people: Cache::new(REMEMBERED_SESSIONS),
             blocks: Cache::new(REMEMBERED_BLOCKS),
             unknown_refresh: Cache::new(REMEMBERED_UNKNOWN),
             unknown_access: Cache::new(REMEMBERED_UNKNOWN),
@@ -87,6 +91,7 @@ impl Remembered {
     pub(crate) fn forget_all(&self) {
         self.generation.fetch_add(1, Ordering::SeqCst);
         self.sessions.clear();
+        self.people.clear();
         self.blocks.clear();
         self.unknown_refresh.clear();
         self.unknown_access.clear();
@@ -95,6 +100,39 @@ impl Remembered {
     fn forget_sessions_of(&self, client: ClientKey) {
         self.generation.fetch_add(1, Ordering::SeqCst);
         self.sessions.retain(|_, session| session.client.key != client);
+    }
+
+    pub(crate) fn forget_people(&self) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        self.people.clear();
+    }
+
+    pub(crate) fn forget_person(&self, token: &Digest) {
+        self.people.remove(token);
+    }
+
+    pub(crate) fn person(&self, token: &Digest) -> Option<Arc<Known>> {
+        self.people.get(token)
+    }
+
+    pub(crate) fn is_unknown(&self, token: &Digest) -> bool {
+        self.unknown_access.get(token).is_some()
+    }
+
+    pub(crate) fn remember_unknown(&self, token: Digest) {
+        self.unknown_access.insert(token, ());
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::SeqCst)
+    }
+
+    /// Remembers somebody who was read when the generation was `read_at`.
+    pub(crate) fn remember_person(&self, token: Digest, known: &Arc<Known>, read_at: u64) {
+        self.people.insert(token, Arc::clone(known));
+        if self.generation() != read_at {
+            self.people.remove(&token);
+        }
     }
 
     /// Remembers a session that was read when the generation was `read_at`.
@@ -116,26 +154,21 @@ impl Engine {
         let now = self.now();
         let credential = BlockSubject::Credential(Digest::of(&format!("{client_id}\0{}", secret.expose_secret())));
         let address_block = BlockSubject::Address(network_of(address));
-        // A blocked credential is turned away first, and does not count against its address: so a client that loops
-        // with a dead secret keeps only itself out once its address is free again. Its own block is prolonged, but not
-        // by a write for each of its calls.
-        if let Some(mut until) = self.blocked_until(&credential, now).await? {
-            if until.duration_since(now) < BLOCK / 2 {
-                until = self.count_failed_login(&credential, now).await?.unwrap_or(until);
-            }
-            return Err(AccessError::Blocked(until));
-        }
-        if let Some(until) = self.blocked_until(&address_block, now).await? {
-            return Err(AccessError::Blocked(until));
-        }
+        self.refuse_blocked(&credential, &address_block, now).await?;
         let found = self.store().client(client_id).await?;
         let given = Digest::of(secret.expose_secret());
+        let named = found.as_ref().map(|(client, _)| client.name.clone()).unwrap_or_default();
+        let refused = async |why| {
+            self.note(Author::at(Actor::Nobody, address), Action::Login, &named, Outcome::Refused, why).await;
+        };
         let Some((client, _)) = found.filter(|(_, expected)| expected.matches(&given)) else {
             self.count_failed_login(&credential, now).await?;
             self.count_failed_login(&address_block, now).await?;
+            refused("wrong client id or secret").await;
             return Err(AccessError::WrongCredentials);
         };
         if !client.permits(address) {
+            refused("the address is outside the client's permitted networks").await;
             return Err(AccessError::ForbiddenAddress);
         }
         self.store().clear_failed_logins(&address_block).await?;
@@ -147,7 +180,34 @@ impl Engine {
         }
     }
 
-    async fn count_failed_login(&self, subject: &BlockSubject, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    /// Turns away a blocked credential or address.
+    ///
+    /// A blocked credential is turned away first, and does not count against its address: so a client that loops with a dead
+    /// secret keeps only itself out once its address is free again. Its own block is prolonged, but not by a write for each
+    /// of its calls.
+    pub(crate) async fn refuse_blocked(
+        &self,
+        credential: &BlockSubject,
+        address: &BlockSubject,
+        now: Timestamp,
+    ) -> Result<(), AccessError> {
+        if let Some(mut until) = self.blocked_until(credential, now).await? {
+            if until.duration_since(now) < BLOCK / 2 {
+                until = self.count_failed_login(credential, now).await?.unwrap_or(until);
+            }
+            return Err(AccessError::Blocked(until));
+        }
+        match self.blocked_until(address, now).await? {
+            Some(until) => Err(AccessError::Blocked(until)),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) async fn count_failed_login(
+        &self,
+        subject: &BlockSubject,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
         let until = self.store().failed_login(subject, now, MAX_FAILED_LOGINS, BLOCK).await?;
         if let Some(until) = until {
             self.inner.remembered_access.blocks.insert(subject.clone(), until);
@@ -234,7 +294,7 @@ impl Engine {
     }
 
     /// Until when a subject is blocked; asks the store only for what is not remembered.
-    async fn blocked_until(&self, subject: &BlockSubject, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    pub(crate) async fn blocked_until(&self, subject: &BlockSubject, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         let blocks = &self.inner.remembered_access.blocks;
         if let Some(until) = blocks.get(subject) {
             if until > now {
@@ -251,7 +311,7 @@ impl Engine {
 }
 
 /// What counts as one address: itself, or the /64 that a site commonly has in IPv6.
-fn network_of(address: IpAddr) -> IpNet {
+pub(crate) fn network_of(address: IpAddr) -> IpNet {
     match address.to_canonical() {
         IpAddr::V4(v4) => IpNet::from(IpAddr::V4(v4)),
         IpAddr::V6(v6) => ipnet::Ipv6Net::new(v6, 64).map_or(IpNet::from(IpAddr::V6(v6)), |net| IpNet::V6(net.trunc())),

@@ -1,6 +1,7 @@
 //! Why a use case did not do as asked.
 use certkeep_core::certificate::Kind;
 use certkeep_core::material::Refusal;
+use certkeep_core::people::Act;
 use certkeep_core::ports::{ChangeError, CreateError, DeleteError, StoreError};
 use certkeep_core::provider::ParameterProblem;
 
@@ -36,6 +37,9 @@ pub enum UseCaseError {
     /// The name is taken.
     #[error("the name {0:?} is taken")]
     Duplicate(String),
+    /// This is not allowed.
+    #[error("this is not allowed: {} is missing", .0.as_str())]
+    Forbidden(Act),
     /// A fault of ours.
     #[error("certkeep met a fault of its own: {0}")]
     Internal(String),

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use certkeep_core::audit::{self, Action};
 use certkeep_core::certificate::CertificateId;
 use certkeep_core::failure::{Code, Failure};
 use certkeep_core::fallback;
@@ -290,6 +291,9 @@ impl Run {
         let outcome = Outcome::Issued(Box::new(version), renewal);
         self.engine.store().finish(&self.issuance, self.fence, &outcome).await?;
         tracing::info!(issuance = self.issuance.id.0, names = self.issuance.application.names.first(), %renewal, "issued");
+        let name = self.issuance.application.names.first().to_string();
+        let detail = format!("by {}", self.ca_host());
+        self.engine.note_own(Action::CertificateIssue, &name, audit::Outcome::Done, detail).await;
         Ok(())
     }
 
@@ -309,7 +313,13 @@ impl Run {
         self.notes.hand_over(&mut self.issuance.trace);
         self.issuance.step = Step::Failed;
         self.issuance.failure = Some(failure.clone());
-        self.engine.store().finish(&self.issuance, self.fence, &Outcome::Failed(failure, again)).await
+        let detail = again.is_none().then(|| failure.to_string());
+        self.engine.store().finish(&self.issuance, self.fence, &Outcome::Failed(failure, again)).await?;
+        if let Some(detail) = detail {
+            let name = self.issuance.application.names.first().to_string();
+            self.engine.note_own(Action::CertificateIssue, &name, audit::Outcome::Failed, detail).await;
+        }
+        Ok(())
     }
 
     /// When it is tried again: by the table of retries, but in time for what the entry holds.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use certkeep_core::issuance::{ChallengeRecord, Fence, IssuanceId};
+use certkeep_core::people::{SESSION_IDLE, SESSION_LIFE};
 use certkeep_core::ports::{Epoch, StoreError};
 use futures::future::join_all;
 use jiff::SignedDuration;
@@ -229,7 +230,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Deletes uploads that were kept for their time (contract §4.5), tokens that are long dead, idle counters, what was
+    /// Deletes uploads that were kept for their time (contract §4.5), tokens that are long dead, browser sessions that are over, idle counters, what was
     /// spent at CAs so long ago that it says nothing any more.
     ///
     /// # Errors
@@ -238,10 +239,12 @@ impl Engine {
         let now = self.now();
         let uploads = self.store().sweep_uploads(now.saturating_sub(UPLOAD_LIFE).unwrap_or(now)).await?;
         let tokens = self.store().sweep_sessions(now.saturating_sub(DEAD_TOKEN_LIFE).unwrap_or(now)).await?;
+        let ago = |life| now.saturating_sub(life).unwrap_or(now);
+        let browsers = self.store().sweep_browser_sessions(ago(SESSION_IDLE), ago(SESSION_LIFE)).await?;
         let counters = self.store().sweep_failed_logins(now.saturating_sub(FAILED_LOGIN_LIFE).unwrap_or(now)).await?;
         let spendings = self.store().sweep_spendings(now).await?;
-        if uploads + tokens + counters + spendings > 0 {
-            tracing::info!(uploads, tokens, counters, spendings, "swept");
+        if uploads + tokens + browsers + counters + spendings > 0 {
+            tracing::info!(uploads, tokens, browsers, counters, spendings, "swept");
         }
         Ok(())
     }

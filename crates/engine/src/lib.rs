@@ -1,6 +1,8 @@
 //! certkeep's use cases and its job loop.
 //!
 //! - [`access`]: who may call: logins, tokens, blocks (contract §3).
+//! - [`people`]: who works with certkeep itself: users, browser sessions, API tokens.
+//! - [`acting`] and [`audit`]: what somebody may do, and that it is written down.
 //! - [`inventory`]: reading, adding, changing, deleting certificates (contract §4).
 //! - [`webserver`]: which certificate certkeep's own HTTPS serves (contract §5).
 //! - [`issuing`]: an issuance, step by saved step (DESIGN §3 of the project: see `ARCHITECTURE.md`).
@@ -15,12 +17,15 @@
 //! here; of tokio only tasks, time and synchronisation. Start reading at [`Engine`].
 pub mod access;
 pub mod account;
+pub mod acting;
+pub mod audit;
 mod draw;
 pub mod error;
 pub mod inventory;
 pub mod issuing;
 pub mod jobs;
 mod looking;
+pub mod people;
 pub mod preflight;
 pub mod renewing;
 pub mod revoking;
@@ -130,6 +135,8 @@ struct Inner {
     settings: Settings,
     nudge: Notify,
     remembered_access: access::Remembered,
+    /// How much of what came to nothing may be written down.
+    attempts: audit::Allowance,
     remembered_certificates: inventory::Remembered,
     served: watch::Sender<webserver::Served>,
     /// Whether a new version of what is served could not be read when it came.
@@ -149,11 +156,13 @@ impl Engine {
     /// The store's, or a key that cannot be made.
     pub async fn start(ports: Ports, settings: Settings) -> Result<Engine, UseCaseError> {
         let served = webserver::load(&ports).await?;
+        let attempts = audit::Allowance::new(ports.clock.now());
         let inner = Inner {
             ports,
             settings,
             nudge: Notify::new(),
             remembered_access: access::Remembered::default(),
+            attempts,
             remembered_certificates: inventory::Remembered::default(),
             served: watch::Sender::new(served),
             served_is_stale: AtomicBool::new(false),

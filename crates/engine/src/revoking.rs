@@ -1,6 +1,7 @@
 //! Revoking the certificate that an entry holds (RFC 8555 §7.6).
 use certkeep_core::certificate::{CertificateId, Role};
 use certkeep_core::failure::{Code, Failure};
+use certkeep_core::people::Act;
 use certkeep_core::ports::{Issuer, RevocationReason, Revoker, Store, StoreError};
 
 use crate::Cas;
@@ -11,6 +12,9 @@ pub enum RevokeError {
     /// The CA was not reached, or refuses.
     #[error("{0}")]
     Failure(Box<Failure>),
+    /// This is not allowed.
+    #[error("this is not allowed: {} is missing", .0.as_str())]
+    Forbidden(Act),
     /// The entry does not exist, is no server certificate, or holds nothing yet.
     #[error("there is no such server certificate")]
     NotFound,

@@ -14,7 +14,7 @@ use crate::open::{Connected, HALF_COPIED, Location, OpenError, Whereabouts};
 use table::{Cursor, Table, tables};
 
 /// Tables in which every store has rows from the beginning. They are written last, all at once.
-const SEEDED: [&str; 3] = ["certificate_counts", "epoch", "numbers"];
+const SEEDED: [&str; 4] = ["audit_head", "certificate_counts", "epoch", "numbers"];
 
 /// A table that was copied.
 #[derive(Clone, Debug, PartialEq, Eq)]

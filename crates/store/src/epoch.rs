@@ -18,7 +18,7 @@ const INTERVAL: Duration = Duration::from_millis(250);
 /// What may have changed, by its row.
 #[derive(Clone, Copy)]
 pub(crate) enum Changed {
-    /// Clients and tokens.
+    /// Clients, users, and the tokens of both.
     Access = 1,
     /// Entries and settings.
     Certificates = 2,

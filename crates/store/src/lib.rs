@@ -9,6 +9,7 @@
 //! Writes of a process go one at a time over one connection, each in a transaction in which what was read stays true;
 //! reads have connections of their own and never wait for a writer.
 mod again;
+mod audit;
 mod backup;
 mod certificates;
 mod clients;
@@ -21,6 +22,7 @@ mod key_file;
 mod open;
 mod others;
 mod overview;
+mod people;
 #[cfg(test)]
 mod plans;
 mod renewals;

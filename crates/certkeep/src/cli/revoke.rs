@@ -72,7 +72,7 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<(), CommandErr
         let issuer = AcmeIssuer::new(Arc::new(SystemClock));
         revoke(store, &issuer, &cas, entry.id, arguments.reason.into()).await.map_err(|error| match error {
             RevokeError::Failure(failure) => CommandError::Ca(failure),
-            RevokeError::NotFound => unknown(),
+            RevokeError::Forbidden(_) | RevokeError::NotFound => unknown(),
             RevokeError::Store(error) => error.into(),
         })?;
         let revoked = Revoked { id: entry.id.0, name: &entry.name, reason: arguments.reason };

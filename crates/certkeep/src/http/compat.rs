@@ -24,11 +24,14 @@ mod view;
 use std::any::Any;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use certkeep_core::client::ClientRole;
+use certkeep_core::audit::{Actor, Author};
+use certkeep_core::client::{ClientRole, Session};
+use certkeep_engine::acting::Acting;
 use futures::FutureExt;
 use http::Request;
 use http::request::Parts;
@@ -94,35 +97,45 @@ async fn checked(api: &Api, caller: IpAddr, parts: &Parts, body: &mut Body) -> B
 }
 
 /// What every endpoint but the token ones needs: a live token, a permitted address, a role that may.
-async fn authorize(api: &Api, caller: IpAddr, endpoint: Endpoint, parts: &Parts) -> Result<(), Refused> {
+async fn authorize(api: &Api, caller: IpAddr, endpoint: Endpoint, parts: &Parts) -> Result<Arc<Session>, Refused> {
     let query = query(parts);
     let token = tokens::access_token(query, &parts.headers)?.ok_or_else(|| Refused::new(ErrCode::TokenExpired))?;
     let session = api.engine.session(caller, &token).await?;
-    if session.client.role == ClientRole::Viewer && endpoint.changes_something() {
+    if session.client.role == ClientRole::Viewer
+        && let Some(action) = endpoint.changes()
+    {
+        acting(api, caller, &session).refused(action, "", "the client may only read").await;
         return Err(Refused::new(ErrCode::AccessDenied));
     }
-    query.check()
+    query.check()?;
+    Ok(session)
+}
+
+/// The client as one who acts. What it may is looked at here already.
+fn acting(api: &Api, caller: IpAddr, session: &Session) -> Acting {
+    api.engine.acting(Author::at(Actor::ApiClient(session.client.name.clone()), caller))
 }
 
 async fn serve(api: &Api, caller: IpAddr, endpoint: Endpoint, parts: &Parts, body: &mut Body) -> Result<Vec<u8>, Refused> {
-    if !endpoint.is_about_tokens() {
-        authorize(api, caller, endpoint, parts).await?;
-    }
+    let acting = match endpoint.is_about_tokens() {
+        true => api.engine.acting(Author::at(Actor::Nobody, caller)),
+        false => acting(api, caller, authorize(api, caller, endpoint, parts).await?.as_ref()),
+    };
     match endpoint {
-        Endpoint::CertificateCreate => certificates::create(api, members(body).await?).await,
-        Endpoint::CertificateDelete => certificates::delete(api, query(parts)).await,
+        Endpoint::CertificateCreate => certificates::create(&acting, members(body).await?).await,
+        Endpoint::CertificateDelete => certificates::delete(&acting, query(parts)).await,
         Endpoint::CertificateGet => certificates::get(api, caller, parts).await.map(Vec::from),
         Endpoint::CertificateList => certificates::list(api, query(parts)).await,
         Endpoint::CertificateQuery => certificates::query(api, query(parts)).await,
-        Endpoint::CertificateUpdate => certificates::update(api, members(body).await?).await,
-        Endpoint::CertificateUpload => certificates::upload(api, parts, body).await,
+        Endpoint::CertificateUpdate => certificates::update(&acting, members(body).await?).await,
+        Endpoint::CertificateUpload => certificates::upload(&acting, parts, body).await,
         Endpoint::DelToken => tokens::del_token(api, parts).await,
         Endpoint::GetToken => tokens::get_token(api, caller, members(body).await?).await,
         Endpoint::RefreshToken => tokens::refresh_token(api, caller, members(body).await?).await,
         Endpoint::SystemGetMenuoptions => neighbours::menu_options(api, query(parts)).await,
         Endpoint::SystemInformation => Ok(neighbours::information(api)),
         Endpoint::WebserverGet => Ok(neighbours::https_certificate(api)),
-        Endpoint::WebserverUpdate => neighbours::serve_https_with(api, members(body).await?).await,
+        Endpoint::WebserverUpdate => neighbours::serve_https_with(&acting, members(body).await?).await,
     }
 }
 

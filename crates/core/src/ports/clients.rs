@@ -19,6 +19,8 @@ pub enum ClientChange {
 /// Who or what is blocked after failed logins.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum BlockSubject {
+    /// The name of a user, whether there is one or not, hashed.
+    Account(Digest),
     /// An address, or the /64 of an IPv6 address.
     Address(ipnet::IpNet),
     /// A pair of client id and secret that is wrong, hashed.

@@ -4,11 +4,13 @@ use std::error::Error;
 use async_trait::async_trait;
 use secrecy::SecretString;
 
+use super::audit::Audit;
 use super::clients::Clients;
 use super::inventory::{Certificates, Uploads};
 use super::issuances::Issuances;
 use super::ledger::{Ledger, Renewals};
 use super::overview::Overview;
+use super::people::People;
 use crate::issuance::IssuanceId;
 
 /// Why the store did not do as asked. `Display` never repeats the source.
@@ -41,7 +43,7 @@ pub enum StoreError {
 /// from the one read before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Epoch {
-    /// Clients and tokens.
+    /// Clients, users, and the tokens of both.
     pub access: i64,
     /// Entries, and settings.
     pub certificates: i64,
@@ -49,8 +51,8 @@ pub struct Epoch {
 
 /// All of the store.
 #[async_trait]
-pub trait Store: Certificates + Clients + Issuances + Ledger + Overview + Renewals + Settings + Uploads {
-    /// Grows with every change that another process may have made: of clients everywhere, of tokens, entries and settings
+pub trait Store: Audit + Certificates + Clients + Issuances + Ledger + Overview + People + Renewals + Settings + Uploads {
+    /// Grows with every change that another process may have made: of clients and users everywhere, of tokens, entries and settings
     /// where several processes serve one store.
     async fn epoch(&self) -> Result<Epoch, StoreError>;
 

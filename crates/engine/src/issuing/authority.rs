@@ -1,4 +1,5 @@
 //! At which CA an issuance applies, as which account, and when it moves on to the next.
+use certkeep_core::audit::{Action, Outcome};
 use certkeep_core::failure::{Code, Failure};
 use certkeep_core::fallback::{self, Tried};
 use certkeep_core::issuance::AcmeAccount;
@@ -86,6 +87,9 @@ impl Run {
         self.forget_order();
         (self.key, self.registrations) = (None, 0);
         self.keep_lease(FIRST_LEASE).await?;
+        let name = self.issuance.application.names.first().to_string();
+        let detail = format!("{failure}; next is {}", self.ca_host());
+        self.engine.note_own(Action::CertificateChangeCa, &name, Outcome::Done, detail).await;
         Ok(true)
     }
 }

@@ -21,7 +21,8 @@ CREATE TABLE numbers (
     last BIGINT NOT NULL
 );
 INSERT INTO numbers (name, last)
-VALUES ('certificates', 0), ('versions', 0), ('issuances', 0), ('challenge_records', 0), ('clients', 0), ('sessions', 0);
+VALUES ('certificates', 0), ('versions', 0), ('issuances', 0), ('challenge_records', 0), ('clients', 0), ('sessions', 0),
+    ('users', 0), ('api_tokens', 0);
 
 CREATE TABLE certificates (
     id BIGINT PRIMARY KEY,
@@ -203,9 +204,82 @@ CREATE TABLE settings (
     sealed_value BYTEA NOT NULL
 );
 
--- Row 1: clients and tokens; row 2: entries and settings. What others remember of them is void when it grows.
+-- Row 1: clients, users and tokens; row 2: entries and settings. What others remember of them is void when it grows.
 CREATE TABLE epoch (
     id BIGINT PRIMARY KEY,
     value BIGINT NOT NULL
 );
 INSERT INTO epoch (id, value) VALUES (1, 1), (2, 1);
+
+CREATE TABLE users (
+    id BIGINT PRIMARY KEY,
+    name TEXT COLLATE "C" NOT NULL UNIQUE,
+    role TEXT COLLATE "C" NOT NULL,
+    -- A hash, in the PHC string format.
+    password TEXT COLLATE "C" NOT NULL,
+    disabled BIGINT NOT NULL,
+    -- Row: the user's id. It is asked for once it is confirmed.
+    sealed_totp BYTEA,
+    totp_confirmed BIGINT NOT NULL,
+    totp_step BIGINT,
+    created_at BIGINT NOT NULL,
+    last_login_at BIGINT
+);
+
+CREATE TABLE browser_sessions (
+    token BYTEA NOT NULL PRIMARY KEY,
+    user_id BIGINT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    opened_at BIGINT NOT NULL,
+    seen_at BIGINT NOT NULL
+);
+CREATE INDEX browser_sessions_of ON browser_sessions (user_id);
+
+CREATE TABLE api_tokens (
+    id BIGINT PRIMARY KEY,
+    name TEXT COLLATE "C" NOT NULL UNIQUE,
+    token BYTEA NOT NULL UNIQUE,
+    role TEXT COLLATE "C" NOT NULL,
+    -- JSON; absent where the role is not narrowed.
+    scopes TEXT COLLATE "C",
+    expires_at BIGINT,
+    owner_id BIGINT REFERENCES users (id) ON DELETE CASCADE,
+    created_at BIGINT NOT NULL,
+    used_at BIGINT
+);
+CREATE INDEX api_tokens_of ON api_tokens (owner_id);
+
+-- Row 1, where the first user may still be made by whoever has the token.
+CREATE TABLE setup_token (
+    id BIGINT PRIMARY KEY,
+    token BYTEA NOT NULL
+);
+
+-- Who did what: core/src/audit.rs says how the entries are chained. None is ever changed.
+CREATE TABLE audit (
+    sequence BIGINT PRIMARY KEY,
+    at BIGINT NOT NULL,
+    actor_kind TEXT COLLATE "C" NOT NULL,
+    actor TEXT COLLATE "C" NOT NULL,
+    address TEXT COLLATE "C" NOT NULL,
+    action TEXT COLLATE "C" NOT NULL,
+    subject TEXT COLLATE "C" NOT NULL,
+    outcome TEXT COLLATE "C" NOT NULL,
+    detail TEXT COLLATE "C" NOT NULL,
+    link BYTEA NOT NULL
+);
+
+-- Row 1: the end of the chain. Whoever adds an entry changes it, so that there is one chain whoever adds.
+CREATE TABLE audit_head (
+    id BIGINT PRIMARY KEY,
+    sequence BIGINT NOT NULL,
+    link BYTEA NOT NULL
+);
+INSERT INTO audit_head (id, sequence, link) VALUES (1, 0, decode(repeat('00', 32), 'hex'));
+
+CREATE FUNCTION audit_is_not_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'the audit is never changed';
+END
+$$;
+CREATE TRIGGER audit_is_not_changed BEFORE UPDATE OR DELETE OR TRUNCATE ON audit
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_is_not_changed();

@@ -20,7 +20,8 @@ CREATE TABLE numbers (
     last BIGINT NOT NULL
 );
 INSERT INTO numbers (name, last)
-VALUES ('certificates', 0), ('versions', 0), ('issuances', 0), ('challenge_records', 0), ('clients', 0), ('sessions', 0);
+VALUES ('certificates', 0), ('versions', 0), ('issuances', 0), ('challenge_records', 0), ('clients', 0), ('sessions', 0),
+    ('users', 0), ('api_tokens', 0);
 
 CREATE TABLE certificates (
     id INTEGER PRIMARY KEY,
@@ -202,9 +203,83 @@ CREATE TABLE settings (
     sealed_value BLOB NOT NULL
 );
 
--- Row 1: clients and tokens; row 2: entries and settings. What others remember of them is void when it grows.
+-- Row 1: clients, users and tokens; row 2: entries and settings. What others remember of them is void when it grows.
 CREATE TABLE epoch (
     id INTEGER PRIMARY KEY,
     value BIGINT NOT NULL
 );
 INSERT INTO epoch (id, value) VALUES (1, 1), (2, 1);
+
+CREATE TABLE users (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    role TEXT NOT NULL,
+    -- A hash, in the PHC string format.
+    password TEXT NOT NULL,
+    disabled INTEGER NOT NULL,
+    -- Row: the user's id. It is asked for once it is confirmed.
+    sealed_totp BLOB,
+    totp_confirmed INTEGER NOT NULL,
+    totp_step BIGINT,
+    created_at BIGINT NOT NULL,
+    last_login_at BIGINT
+);
+
+CREATE TABLE browser_sessions (
+    token BLOB NOT NULL PRIMARY KEY,
+    user_id BIGINT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    opened_at BIGINT NOT NULL,
+    seen_at BIGINT NOT NULL
+);
+CREATE INDEX browser_sessions_of ON browser_sessions (user_id);
+
+CREATE TABLE api_tokens (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    token BLOB NOT NULL UNIQUE,
+    role TEXT NOT NULL,
+    -- JSON; absent where the role is not narrowed.
+    scopes TEXT,
+    expires_at BIGINT,
+    owner_id BIGINT REFERENCES users (id) ON DELETE CASCADE,
+    created_at BIGINT NOT NULL,
+    used_at BIGINT
+);
+CREATE INDEX api_tokens_of ON api_tokens (owner_id);
+
+-- Row 1, where the first user may still be made by whoever has the token.
+CREATE TABLE setup_token (
+    id INTEGER PRIMARY KEY,
+    token BLOB NOT NULL
+);
+
+-- Who did what: core/src/audit.rs says how the entries are chained. None is ever changed.
+CREATE TABLE audit (
+    sequence INTEGER PRIMARY KEY,
+    at BIGINT NOT NULL,
+    actor_kind TEXT NOT NULL,
+    actor TEXT NOT NULL,
+    address TEXT NOT NULL,
+    action TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    link BLOB NOT NULL
+);
+
+-- Row 1: the end of the chain. Whoever adds an entry changes it, so that there is one chain whoever adds.
+CREATE TABLE audit_head (
+    id INTEGER PRIMARY KEY,
+    sequence BIGINT NOT NULL,
+    link BLOB NOT NULL
+);
+INSERT INTO audit_head (id, sequence, link) VALUES (1, 0, zeroblob(32));
+
+CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit
+BEGIN
+    SELECT RAISE(ABORT, 'the audit is never changed');
+END;
+CREATE TRIGGER audit_is_not_deleted BEFORE DELETE ON audit
+BEGIN
+    SELECT RAISE(ABORT, 'the audit is never changed');
+END;

@@ -14,6 +14,7 @@ const PROLONGED_EVERY: SignedDuration = SignedDuration::from_secs(1);
 /// The subject as its row's key.
 fn row(subject: &BlockSubject) -> String {
     match subject {
+        BlockSubject::Account(digest) => format!("account {}", URL_SAFE_NO_PAD.encode(digest.0)),
         BlockSubject::Address(network) => format!("address {}", network.trunc()),
         BlockSubject::Credential(digest) => format!("credential {}", URL_SAFE_NO_PAD.encode(digest.0)),
     }

@@ -16,7 +16,7 @@ const BATCH: usize = 500;
 /// Parameters of one statement, below what either database takes.
 const PARAMETERS: usize = 5_000;
 /// Tables that others refer to: their rows have to be there first.
-const REFERRED_TO: [&str; 2] = ["certificates", "clients"];
+const REFERRED_TO: [&str; 3] = ["certificates", "clients", "users"];
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,13 +16,14 @@ const BATCH: i64 = 100;
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// Where sealed values stand: all but the checks of the keys themselves.
-const SEALED: [Sealed; 7] = [
+const SEALED: [Sealed; 8] = [
     Sealed { table: "acme_accounts", row: Naming::Text("directory"), columns: &["sealed_credentials"] },
     Sealed { table: "certificates", row: Naming::Number, columns: &["sealed_auth"] },
     Sealed { table: "challenge_records", row: Naming::Number, columns: &["sealed_auth"] },
     Sealed { table: "issuances", row: Naming::Number, columns: &["sealed_application", "sealed_key"] },
     Sealed { table: "settings", row: Naming::Text("name"), columns: &["sealed_value"] },
     Sealed { table: "uploads", row: Naming::Text("kind || '/' || name"), columns: &["sealed_content", "sealed_password"] },
+    Sealed { table: "users", row: Naming::Number, columns: &["sealed_totp"] },
     Sealed { table: "versions", row: Naming::Number, columns: &["sealed_key"] },
 ];
 

@@ -1,5 +1,6 @@
 //! The contract suite: one function for each sentence of the port, named after it. A second implementation passes it
 //! by one line in `main.rs`, with a function that opens an empty store.
+pub(crate) mod audit;
 pub(crate) mod certificates;
 pub(crate) mod changes;
 pub(crate) mod clients;
@@ -9,6 +10,7 @@ pub(crate) mod ledger;
 pub(crate) mod lists;
 pub(crate) mod outcomes;
 pub(crate) mod overview;
+pub(crate) mod people;
 pub(crate) mod races;
 pub(crate) mod singles;
 pub(crate) mod tokens;
@@ -30,6 +32,9 @@ macro_rules! contract {
     ($implementation:ident, $open:path) => {
         mod $implementation {
             crate::contract::sentences! { $open;
+                audit: entries_come_back_as_they_were_chained,
+                    entries_are_read_from_both_ends,
+                    those_who_add_at_once_make_one_chain;
                 certificates: an_uploaded_entry_holds_its_version_and_is_issued,
                     an_applied_entry_is_issuing_and_holds_nothing,
                     a_trusted_entry_has_no_key,
@@ -120,6 +125,17 @@ macro_rules! contract {
                     concerns_are_those_of_the_rule,
                     a_calendar_counts_by_day,
                     an_outline_tells_what_is_planned;
+                people: a_user_is_found_by_name,
+                    only_the_setup_token_makes_the_first_user,
+                    the_last_admin_stays,
+                    the_epoch_grows_with_every_change_of_a_user_or_token,
+                    one_time_passwords_are_asked_for_once_they_are_confirmed,
+                    a_step_is_used_once,
+                    a_session_is_opened_by_the_present_password_only,
+                    another_password_ends_all_other_sessions,
+                    sessions_are_seen_closed_and_swept,
+                    a_token_is_read_back_with_its_owner,
+                    a_token_goes_with_its_owner;
                 races: an_aborted_call_leaves_nothing_half_done,
                     no_issuance_is_leased_twice,
                     a_name_is_given_to_exactly_one,

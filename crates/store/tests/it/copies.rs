@@ -3,22 +3,30 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use certkeep_core::audit::{Head, verify};
 use certkeep_core::certificate::{Kind, ListQuery, SortBy};
 use certkeep_core::client::{ClientRole, Digest};
 use certkeep_core::issuance::AcmeAccount;
-use certkeep_core::ports::{BlockSubject, Certificates, Opening, Settings, Store, Upload};
+use certkeep_core::people::Role;
+use certkeep_core::ports::{Audit, AuditRange, BlockSubject, Certificates, Opening, Settings, Store, Upload};
 use certkeep_store::{CopyError, Location, OpenError, SqlStore, copy};
 use certkeep_testkit::peers::PostgresDatabase;
 use secrecy::{ExposeSecret, SecretSlice};
 use tempfile::TempDir;
 
+use crate::contract::audit::deed;
 use crate::contract::clients::pair;
+use crate::contract::people::{token, user};
 use crate::fixtures::{API_TOKEN, applied, at, leased, minutes, record, renewed, trusted, uploaded};
 use crate::postgres::{address, options, raw};
 
 /// The tables that have rows in a folder that is [`filled`].
-const FILLED: [&str; 14] = [
+const FILLED: [&str; 20] = [
     "acme_accounts",
+    "api_tokens",
+    "audit",
+    "audit_head",
+    "browser_sessions",
     "certificate_counts",
     "certificates",
     "challenge_records",
@@ -30,7 +38,9 @@ const FILLED: [&str; 14] = [
     "sealing_keys",
     "sessions",
     "settings",
+    "setup_token",
     "uploads",
+    "users",
     "versions",
 ];
 /// More rows than are copied at once.
@@ -61,6 +71,13 @@ async fn filled() -> TempDir {
     let account = AcmeAccount { directory: "https://ca.test/".into(), credentials: "credentials".into(), registered: true };
     store.keep_acme_account(&account).await.unwrap();
     store.set_setting("key", &"value".into()).await.unwrap();
+    store.set_setup_token(&Digest::of("setup")).await.unwrap();
+    let anna = user(&store, "anna", Role::Admin).await;
+    store.add_api_token(&token("ci", Some(anna))).await.unwrap().unwrap();
+    let password = store.user("anna").await.unwrap().unwrap().password;
+    assert!(store.open_browser_session(anna, &password, &Digest::of("browser"), at(0)).await.unwrap());
+    store.add_audit(&deed(0)).await.unwrap();
+    store.add_audit(&deed(1)).await.unwrap();
     folder
 }
 
@@ -114,6 +131,10 @@ async fn a_store_goes_to_postgresql_and_back_without_loss() {
         assert!(shown(store).await == original);
         let parameters = store.certificate_by_name("c.pem").await.unwrap().unwrap();
         assert!(format!("{parameters:?}").contains("cloudflare") && !format!("{parameters:?}").contains(API_TOKEN));
+        let third = store.add_audit(&deed(2)).await.unwrap();
+        assert_eq!(third.sequence, 3);
+        let chain = store.audit(AuditRange::After(0), 10).await.unwrap();
+        assert_eq!(verify(Head::START, &chain), Ok(store.audit_head().await.unwrap()), "the chain goes on");
         let next = store.create(&applied("next.pem", "a.example.com", at(0))).await.unwrap();
         assert_eq!(next.0, ENTRIES as i64 + 5, "numbers go on, also past what was deleted last");
     }

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use certkeep_core::certificate::{CertificateId, Kind};
 use certkeep_core::issuance::AcmeAccount;
 use certkeep_core::material::PrivateKey;
-use certkeep_core::ports::{Settings, Store, StoreError, Upload};
+use certkeep_core::people::Role;
+use certkeep_core::people::totp::TotpSecret;
+use certkeep_core::ports::{Settings, Store, StoreError, Upload, UserChange};
 use certkeep_store::{Location, RotateError, Rotation, SqlStore, rotate_keys};
 use certkeep_testkit::peers::PostgresDatabase;
 use certkeep_testkit::wait::{PATIENCE, eventually};
@@ -16,6 +18,7 @@ use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyPool, Row};
 use tempfile::TempDir;
 
+use crate::contract::people::user;
 use crate::fixtures::{API_TOKEN, PRIVATE_KEY, at, entry, leased, record, uploaded};
 use crate::postgres::{address, options};
 
@@ -110,6 +113,8 @@ async fn fill(store: &Arc<dyn Store>) -> (CertificateId, CertificateId) {
     assert!(store.keep_upload(&upload, 10).await.unwrap());
     let account = AcmeAccount { directory: "https://ca.test/".into(), credentials: "credentials".into(), registered: true };
     store.keep_acme_account(&account).await.unwrap();
+    let anna = user(store, "anna", Role::Admin).await;
+    store.change_user(anna, &UserChange::TotpProposed(TotpSecret::new(b"shared".to_vec()))).await.unwrap();
     (held, wanted)
 }
 
@@ -132,6 +137,7 @@ async fn check(store: &Arc<dyn Store>, (held, wanted): (CertificateId, Certifica
     let upload = store.upload(Kind::Server, "u", at(-1)).await.unwrap().unwrap();
     assert_eq!((upload.content.expose_secret(), upload.password.unwrap().expose_secret()), (&b"content"[..], "p"));
     assert_eq!(store.acme_account("https://ca.test/").await.unwrap().unwrap().credentials.expose_secret(), "credentials");
+    assert_eq!(store.user("anna").await.unwrap().unwrap().totp.unwrap().octets(), b"shared");
 }
 
 async fn services_go_on_and_nothing_is_left_under_the_old_key(case: Case) {

@@ -1,4 +1,5 @@
 //! What is SQLite's own: files, keys, locks, schema, query plans, damaged rows.
+mod audit;
 mod files;
 mod keys;
 mod unreadable;

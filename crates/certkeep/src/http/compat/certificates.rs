@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use axum::body::Body;
 use bytes::Bytes;
 use certkeep_core::certificate::{CertificateId, ListQuery, SortBy};
+use certkeep_engine::acting::Acting;
 use http::request::Parts;
 use serde::Serialize;
 
@@ -75,41 +76,41 @@ pub(crate) async fn query(api: &Api, query: Query<'_>) -> Result<Vec<u8>, Refuse
     Ok(envelope::success_with(&List { total_number, certificate_list: Rows(&found) }, ROW * (found.len() + 1)))
 }
 
-pub(crate) async fn upload(api: &Api, parts: &Parts, body: &mut Body) -> Result<Vec<u8>, Refused> {
+pub(crate) async fn upload(acting: &Acting, parts: &Parts, body: &mut Body) -> Result<Vec<u8>, Refused> {
     #[derive(Serialize)]
     struct Answer {
         file: String,
     }
     let form = upload::read(parts, body).await?;
-    let file = api.engine.upload(form.kind, &form.file_name, form.content, form.password).await?;
+    let file = acting.upload(form.kind, &form.file_name, form.content, form.password).await?;
     Ok(envelope::success_with(&Answer { file }, 128))
 }
 
-pub(crate) async fn create(api: &Api, fields: Fields) -> Result<Vec<u8>, Refused> {
+pub(crate) async fn create(acting: &Acting, fields: Fields) -> Result<Vec<u8>, Refused> {
     #[derive(Serialize)]
     struct Answer {
         name: String,
         #[serde(skip_serializing_if = "Option::is_none")]
         apply_status: Option<&'static str>,
     }
-    let created = api.engine.create(commands::create(fields)?).await?;
+    let created = acting.create(commands::create(fields)?).await?;
     let answer = Answer { name: created.name, apply_status: created.status.map(status_word) };
     Ok(envelope::success_with(&answer, 128))
 }
 
-pub(crate) async fn update(api: &Api, fields: Fields) -> Result<Vec<u8>, Refused> {
+pub(crate) async fn update(acting: &Acting, fields: Fields) -> Result<Vec<u8>, Refused> {
     let (id, update) = commands::update(fields)?;
-    api.engine.update(id, update).await?;
+    acting.update(id, update).await?;
     Ok(envelope::success())
 }
 
-pub(crate) async fn delete(api: &Api, query: Query<'_>) -> Result<Vec<u8>, Refused> {
+pub(crate) async fn delete(acting: &Acting, query: Query<'_>) -> Result<Vec<u8>, Refused> {
     #[derive(Serialize)]
     struct Answer {
         reboot: u8,
         apply: u8,
     }
-    api.engine.delete(id(query)?).await?;
+    acting.delete(id(query)?).await?;
     // Neither is ever needed here.
     Ok(envelope::success_with(&Answer { reboot: 0, apply: 0 }, 64))
 }

@@ -35,6 +35,7 @@ impl From<UseCaseError> for Refused {
                 external_source: "certificate",
                 external_source_name: name,
             }),
+            UseCaseError::Forbidden(_) => Refused::new(ErrCode::AccessDenied),
             UseCaseError::InUse => Refused::new(ErrCode::ConnectionRelationExisted).saying(error.to_string()),
             UseCaseError::Internal(_) | UseCaseError::Store(_) => fault(&error),
             UseCaseError::Invalid(problems) => invalid(problems),

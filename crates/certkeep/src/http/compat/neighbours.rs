@@ -1,4 +1,5 @@
 //! The neighbours of the certificate API that its clients need (contract §5).
+use certkeep_engine::acting::Acting;
 use serde::Serialize;
 
 use super::fields::Fields;
@@ -15,10 +16,10 @@ pub(crate) fn https_certificate(api: &Api) -> Vec<u8> {
     envelope::success_with(&Answer { https_cert: api.engine.https_certificate() }, 128)
 }
 
-pub(crate) async fn serve_https_with(api: &Api, mut fields: Fields) -> Result<Vec<u8>, Refused> {
+pub(crate) async fn serve_https_with(acting: &Acting, mut fields: Fields) -> Result<Vec<u8>, Refused> {
     let name = fields.text("https_cert");
     let name = fields.required("https_cert", name);
-    api.engine.serve_https_with(&fields.finish(name)?).await?;
+    acting.serve_https_with(&fields.finish(name)?).await?;
     Ok(envelope::success())
 }
 

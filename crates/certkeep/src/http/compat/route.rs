@@ -1,4 +1,5 @@
 //! From method and path to an endpoint (contract §1).
+use certkeep_core::audit::Action;
 use http::Method;
 
 use crate::http::envelope::{ErrCode, InvalidParam, Refused};
@@ -28,14 +29,14 @@ impl Endpoint {
         matches!(self, Self::DelToken | Self::GetToken | Self::RefreshToken)
     }
 
-    /// Whether a client that may only read is refused.
-    pub(crate) fn changes_something(self) -> bool {
+    /// What it changes: a client that may only read is refused then.
+    pub(crate) fn changes(self) -> Option<Action> {
         match self {
-            Self::CertificateCreate
-            | Self::CertificateDelete
-            | Self::CertificateUpdate
-            | Self::CertificateUpload
-            | Self::WebserverUpdate => true,
+            Self::CertificateCreate => Some(Action::CertificateCreate),
+            Self::CertificateDelete => Some(Action::CertificateDelete),
+            Self::CertificateUpdate => Some(Action::CertificateUpdate),
+            Self::CertificateUpload => Some(Action::CertificateUpload),
+            Self::WebserverUpdate => Some(Action::WebserverUpdate),
             Self::CertificateGet
             | Self::CertificateList
             | Self::CertificateQuery
@@ -44,7 +45,7 @@ impl Endpoint {
             | Self::RefreshToken
             | Self::SystemGetMenuoptions
             | Self::SystemInformation
-            | Self::WebserverGet => false,
+            | Self::WebserverGet => None,
         }
     }
 }

@@ -3,9 +3,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use certkeep_core::audit::{Head, verify};
 use certkeep_core::certificate::ApplyStatus;
 use certkeep_core::issuance::Lease;
-use certkeep_core::ports::{Change, CreateError, Issuances, Outcome, Store, StoreError};
+use certkeep_core::ports::{AuditRange, Change, CreateError, Issuances, Outcome, Store, StoreError};
 use certkeep_store::SqlStore;
 use certkeep_testkit::peers::PostgresDatabase;
 use certkeep_testkit::wait::{PATIENCE, eventually};
@@ -13,6 +14,7 @@ use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
 use super::{address, options, raw};
+use crate::contract::audit::deed;
 use crate::fixtures::{applied, at, status, uploaded, version};
 
 /// Nodes with the same keys.
@@ -212,4 +214,24 @@ async fn of_two_first_settings_one_holds() {
     let one = nodes[0].first_setting("key", &"one".into()).await.unwrap();
     let other = nodes[1].first_setting("key", &"other".into()).await.unwrap();
     assert_eq!((one.expose_secret(), other.expose_secret()), ("one", "one"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_cannot_fork_the_audit() {
+    let (nodes, database, _folder) = nodes(3).await;
+    at_each(&nodes, |node| async move {
+        for n in 0..8 {
+            node.add_audit(&deed(n)).await.unwrap();
+        }
+    })
+    .await;
+    let chain = nodes[0].audit(AuditRange::After(0), 100).await.unwrap();
+    assert_eq!(chain.len(), 24);
+    assert_eq!(verify(Head::START, &chain), Ok(nodes[1].audit_head().await.unwrap()));
+    let raw = raw(&database).await;
+    for statement in ["UPDATE audit SET actor = 'x'", "DELETE FROM audit WHERE sequence = 1", "TRUNCATE audit"] {
+        let error = sqlx::query(statement).execute(&raw).await.unwrap_err();
+        assert!(error.to_string().contains("never changed"), "{statement}: {error}");
+    }
+    assert_eq!(nodes[2].audit(AuditRange::After(0), 100).await.unwrap(), chain);
 }
