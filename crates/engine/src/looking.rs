@@ -1,16 +1,19 @@
 //! What people look at: the inventory in outline, what came of its issuances, what is planned; and the little that they do
 //! besides: a renewal now, a look into a file, a preflight.
 use certkeep_core::application::Names;
+use certkeep_core::audit::Action;
 use certkeep_core::certificate::{ApplyStatus, CertificateId, Kind, Role};
 use certkeep_core::failure::Failure;
 use certkeep_core::issuance::IssuanceSummary;
 use certkeep_core::ledger::Spending;
 use certkeep_core::material::{Diagnosis, diagnose};
 use certkeep_core::outline::{Calendar, Census, Found, Outline, Search};
+use certkeep_core::people::Act;
 use certkeep_core::ports::{Change, StoreError, Version};
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use tokio::sync::watch;
 
+use crate::acting::Acting;
 use crate::error::{Invalid, UseCaseError};
 use crate::inventory::{ApplicationInput, application};
 use crate::preflight::{Authority, Finding, Preflight, Report};
@@ -188,5 +191,20 @@ impl Engine {
     /// The store's.
     pub async fn clients(&self) -> Result<Vec<certkeep_core::client::Client>, StoreError> {
         self.store().clients().await
+    }
+}
+
+impl Acting {
+    /// See [`Engine::renew_now`].
+    ///
+    /// # Errors
+    /// Those of [`Engine::renew_now`]; [`UseCaseError::Forbidden`].
+    pub async fn renew(&self, id: CertificateId) -> Result<(), UseCaseError> {
+        let (_, subject) = self.named(id).await;
+        let renewing = async {
+            self.demand(Act::ChangeCertificates)?;
+            self.engine().renew_now(id).await
+        };
+        self.audited(Action::CertificateUpdate, &subject, renewing).await
     }
 }
