@@ -2,6 +2,7 @@
 //!
 //! Short commands run on one thread and read no more than they need. Start reading at [`main`].
 mod acme;
+mod audit;
 mod backup;
 mod check;
 pub(crate) mod client;
@@ -9,9 +10,12 @@ mod dns;
 mod ending;
 mod explain;
 mod keys;
+mod password;
 mod revoke;
 mod store;
+mod token;
 mod trace;
+mod user;
 mod visit;
 
 use std::path::PathBuf;
@@ -80,6 +84,9 @@ enum Command {
     /// Look after the account at the CA
     #[command(subcommand)]
     Acme(acme::Command),
+    /// Look at who did what
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Add, list and remove those who may call the API
     #[command(subcommand)]
     Client(client::Command),
@@ -106,6 +113,12 @@ enum Command {
     /// Bring all that is stored from a data folder to PostgreSQL, or back
     #[command(subcommand)]
     Store(store::Command),
+    /// Make, list and revoke API tokens for programs
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Add, list and change those who work with certkeep itself
+    #[command(subcommand)]
+    User(user::Command),
     /// Show it all in a minute: a sandbox CA, an application, a certificate; no network, no configuration
     Demo(demo::Options),
 }
@@ -126,6 +139,18 @@ fn run(place: &Place, command: Command) -> Result<(), CommandError> {
         Command::Acme(command) => {
             logging::start(quiet)?;
             acme::run(place, command)
+        }
+        Command::Audit(command) => {
+            logging::start(quiet)?;
+            audit::run(place, &command)
+        }
+        Command::Token(command) => {
+            logging::start(quiet)?;
+            token::run(place, command)
+        }
+        Command::User(command) => {
+            logging::start(quiet)?;
+            user::run(place, command)
         }
         Command::Client(command) => {
             logging::start(quiet)?;

@@ -19,6 +19,7 @@ use certkeep_dns::resolver::{DnsResolver, InvalidOptions, ResolverOptions};
 use certkeep_engine::{Engine, Ports, Settings, UseCaseError};
 use certkeep_store::{Location, OpenError, SqlStore};
 use clap::Args;
+use secrecy::ExposeSecret;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -275,6 +276,7 @@ pub fn run(plan: Plan) -> Result<(), ServeError> {
             () = stop.asked() => return Ok(()),
         };
         announce(&service);
+        offer_setup(&service).await;
         let broken = tokio::select! {
             () = stop.asked() => None,
             error = service.broke_off() => Some(error),
@@ -306,6 +308,30 @@ fn announce(service: &Service) {
     let mut out = io::stdout().lock();
     // Whoever started us may not listen: that is no reason not to serve.
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+/// Says, while there is no user, where the first one can be made. The token stands where no server is ever told of it, and
+/// is good until it is used or another start makes another.
+async fn offer_setup(service: &Service) {
+    match service.engine.setup_token().await {
+        Ok(Some(token)) => {
+            let (host, port) = (host(service.https), service.https.port());
+            let mut out = io::stdout().lock();
+            let link = format!("https://{host}:{port}/setup#{}", token.expose_secret());
+            let _ = writeln!(out, "certkeep has no user yet: make the first one at {link}").and_then(|()| out.flush());
+        }
+        Ok(None) => {}
+        Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "no setup link"),
+    }
+}
+
+/// How others call an address that we listen on: where that is every address of the machine, by its name.
+fn host(listening: SocketAddr) -> String {
+    match listening.ip() {
+        ip if ip.is_unspecified() => rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    }
 }
 
 /// The signals that ask us to stop.

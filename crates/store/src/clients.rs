@@ -105,6 +105,18 @@ async fn change(store: &SqlStore, name: &str, change: &ClientChange) -> Result<b
         sqlx::query_scalar("SELECT id FROM clients WHERE name = $1").bind(name).fetch_optional(&mut *tx).await.map_err(&doing)?;
     let Some(id) = id else { return Ok(false) };
     match change {
+        ClientChange::Access { role, networks } => {
+            if let Some(role) = role {
+                let update = sqlx::query("UPDATE clients SET role = $2 WHERE id = $1").bind(id).bind(role_word(*role));
+                update.execute(&mut *tx).await.map_err(&doing)?;
+            }
+            if let Some(networks) = networks {
+                let networks: Vec<String> = networks.iter().map(IpNet::to_string).collect();
+                let networks = to_json(TABLE, id, &networks)?;
+                let update = sqlx::query("UPDATE clients SET networks = $2 WHERE id = $1").bind(id).bind(networks);
+                update.execute(&mut *tx).await.map_err(&doing)?;
+            }
+        }
         // The database deletes its sessions with it.
         ClientChange::Remove => {
             sqlx::query("DELETE FROM clients WHERE id = $1").bind(id).execute(&mut *tx).await.map_err(&doing)?;

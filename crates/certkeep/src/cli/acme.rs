@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use certkeep_acme::{AcmeIssuer, account_facts, account_jwk, account_key};
+use certkeep_core::audit::Action;
 use certkeep_core::failure::Failure;
 use certkeep_core::issuance::AcmeAccount;
 use certkeep_core::ports::{CertificateAuthority, Issuances};
@@ -17,7 +18,7 @@ use serde::Serialize;
 
 use super::client::object;
 use super::ending::print;
-use super::visit::{runtime, with_store};
+use super::visit::{audited, runtime, with_store};
 use super::{CommandError, Place};
 
 #[derive(Debug, Subcommand)]
@@ -100,7 +101,8 @@ pub(super) fn run(place: &Place, Command::Account(command): Command) -> Result<(
         }
         AccountCommand::Rotate { json } => {
             let issuer = AcmeIssuer::new(Arc::new(SystemClock));
-            let account = rotate(store, &issuer, &ca).await.map_err(|error| refused(error, &ca))?;
+            let rotating = async { rotate(store, &issuer, &ca).await.map_err(|error| refused(error, &ca)) };
+            let account = audited(store, Action::AccountRotate, &ca.directory, rotating).await?;
             let shown = Shown::of(&account)?;
             print(&if json { object(&shown) } else { shown.lines() })
         }

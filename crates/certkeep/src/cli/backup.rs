@@ -1,12 +1,13 @@
 //! `certkeep backup` and `certkeep restore`: everything in one sealed file, and back.
 use std::path::{Path, PathBuf};
 
+use certkeep_core::audit::Action;
 use certkeep_store::{backup, restore};
 use clap::Args;
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
-use super::visit::runtime;
+use super::visit::{note_done, runtime};
 use super::{CommandError, Place};
 
 #[derive(Args, Debug)]
@@ -33,7 +34,11 @@ impl Arguments {
 pub(super) fn run_backup(place: &Place, arguments: &Arguments) -> Result<(), CommandError> {
     let location = place.config()?.location(&place.data)?;
     let passphrase = arguments.passphrase()?;
-    Ok(runtime()?.block_on(backup(&location, &arguments.file, &passphrase))?)
+    runtime()?.block_on(async {
+        backup(&location, &arguments.file, &passphrase).await?;
+        note_done(&location, Action::Backup, &arguments.file.display().to_string()).await;
+        Ok(())
+    })
 }
 
 pub(super) fn run_restore(place: &Place, arguments: &Arguments) -> Result<(), CommandError> {

@@ -2,6 +2,7 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 
+use certkeep_core::audit::Action;
 use certkeep_core::client::{Client, ClientRole, Digest};
 use certkeep_core::ports::{ClientChange, Clients};
 use certkeep_engine::access::random_token;
@@ -12,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
 use super::ending::print;
-use super::visit::{runtime, with_store};
+use super::visit::{audited, runtime, with_store};
 use super::{CommandError, Place};
 
 #[derive(Debug, Subcommand)]
@@ -30,6 +31,20 @@ pub(super) enum Command {
         /// Print one JSON object
         #[arg(long)]
         json: bool,
+    },
+    /// Change what a client may do, or where it may call from
+    Change {
+        /// What people call it
+        name: String,
+        /// What it may do from now on
+        #[arg(long, value_enum, required_unless_present_any = ["networks", "anywhere"])]
+        role: Option<Role>,
+        /// Where it may call from, in place of what was said before, more than once if need be
+        #[arg(long = "network", value_name = "CIDR", value_parser = network)]
+        networks: Vec<IpNet>,
+        /// Let it call from anywhere
+        #[arg(long, conflicts_with = "networks")]
+        anywhere: bool,
     },
     /// List all clients
     List {
@@ -105,6 +120,11 @@ pub(super) fn run(place: &Place, command: Command) -> Result<(), CommandError> {
                 let (client_id, secret) = add(&location, &name, role.into(), &networks).await?;
                 print(&credentials(&name, &client_id, &secret, json))
             }
+            Command::Change { name, role, networks, anywhere } => {
+                let networks = (anywhere || !networks.is_empty()).then_some(networks);
+                let change_of = ClientChange::Access { role: role.map(Into::into), networks };
+                with_store(&location, async |store| change(store, &name, change_of).await).await
+            }
             Command::List { json } => {
                 let clients = with_store(&location, async |store| Ok(store.clients().await?)).await?;
                 print(&list(&clients, json))
@@ -139,19 +159,32 @@ pub(crate) async fn add(
     }
     let (client_id, secret) = (draw()?.expose_secret().to_owned(), draw()?);
     let digest = Digest::of(secret.expose_secret());
-    with_store(location, async |store| match store.add_client(name, &client_id, digest, role, networks).await? {
-        true => Ok(()),
-        false => Err(CommandError::NameTaken(name.to_owned())),
+    with_store(location, async |store| {
+        let adding = async {
+            match store.add_client(name, &client_id, digest, role, networks).await? {
+                true => Ok(()),
+                false => Err(CommandError::NameTaken(name.to_owned())),
+            }
+        };
+        audited(store, Action::ClientAdd, name, adding).await
     })
     .await?;
     Ok((client_id, secret))
 }
 
 async fn change(store: &SqlStore, name: &str, change: ClientChange) -> Result<(), CommandError> {
-    match store.change_client(name, change).await? {
-        true => Ok(()),
-        false => Err(CommandError::NoClient(name.to_owned())),
-    }
+    let action = match change {
+        ClientChange::Access { .. } => Action::ClientChange,
+        ClientChange::Remove => Action::ClientRemove,
+        ClientChange::Rotate(_) => Action::ClientRotate,
+    };
+    let changing = async {
+        match store.change_client(name, change).await? {
+            true => Ok(()),
+            false => Err(CommandError::NoClient(name.to_owned())),
+        }
+    };
+    audited(store, action, name, changing).await
 }
 
 fn draw() -> Result<SecretString, CommandError> {

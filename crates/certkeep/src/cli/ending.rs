@@ -4,9 +4,12 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use certkeep_core::audit::Break;
 use certkeep_core::failure::{Code, Failure};
 use certkeep_core::ports::StoreError;
 use certkeep_engine::access::AccessError;
+use certkeep_engine::audit::Ending;
+use certkeep_engine::people::PeopleError;
 use certkeep_store::{BackupError, CopyError, OpenError, RotateError};
 
 use crate::config::ConfigError;
@@ -17,6 +20,9 @@ use crate::serve::ServeError;
 /// Why a command did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
+    /// The audit is not what was written.
+    #[error("the audit is broken: {0}")]
+    Audit(#[from] Break),
     /// There is no backup, or nothing was restored.
     #[error(transparent)]
     Backup(#[from] BackupError),
@@ -57,7 +63,7 @@ pub enum CommandError {
     #[error("no failure has the number or name {0:?}: `certkeep explain` lists them all")]
     NoFailure(String),
     /// A file holds no passphrase.
-    #[error("the first line of {} is empty: the passphrase belongs there", .0.display())]
+    #[error("the first line of {} is empty: the secret belongs there", .0.display())]
     NoPassphrase(PathBuf),
     /// There is no such DNS provider.
     #[error("there is no DNS provider {0:?}: `certkeep dns providers` lists them all")]
@@ -71,6 +77,9 @@ pub enum CommandError {
     /// A page is wrong.
     #[error("the page {} is wrong", .0.display())]
     Page(PathBuf),
+    /// A user or a token is not changed.
+    #[error(transparent)]
+    People(#[from] PeopleError),
     /// The sealing keys were not rotated.
     #[error(transparent)]
     Rotate(#[from] RotateError),
@@ -89,6 +98,9 @@ pub enum CommandError {
     /// What the answer on stdout says already.
     #[error(transparent)]
     Told(Box<CommandError>),
+    /// A password cannot be asked for.
+    #[error("the password cannot be read")]
+    Unasked(#[source] io::Error),
     /// A file cannot be read.
     #[error("{} cannot be read", .path.display())]
     Unreadable {
@@ -112,6 +124,12 @@ pub enum CommandError {
 impl From<Failure> for CommandError {
     fn from(failure: Failure) -> Self {
         CommandError::Dns(Box::new(failure))
+    }
+}
+
+impl Ending for CommandError {
+    fn is_refusal(&self) -> bool {
+        false
     }
 }
 
@@ -139,15 +157,19 @@ impl CommandError {
             | CommandError::Nameless
             | CommandError::NoPassphrase(_)
             | CommandError::Page(_)
+            | CommandError::People(PeopleError::Name | PeopleError::Password)
+            | CommandError::Unasked(_)
             | CommandError::Unreadable { .. } => ExitCode::from(2),
             CommandError::Dns(failure) if failure.code == Code::ProviderParameter => ExitCode::from(2),
             CommandError::NoAccount(_)
             | CommandError::NoCertificate(_)
             | CommandError::NoClient(_)
             | CommandError::NoFailure(_)
-            | CommandError::NoProvider(_) => ExitCode::from(3),
+            | CommandError::NoProvider(_)
+            | CommandError::People(PeopleError::NotFound) => ExitCode::from(3),
             CommandError::Told(error) => error.exit_code(),
-            CommandError::Backup(_)
+            CommandError::Audit(_)
+            | CommandError::Backup(_)
             | CommandError::Ca(_)
             | CommandError::Copy(_)
             | CommandError::Demo(_)
@@ -155,6 +177,7 @@ impl CommandError {
             | CommandError::NameTaken(_)
             | CommandError::Open(_)
             | CommandError::Output(_)
+            | CommandError::People(_)
             | CommandError::Rotate(_)
             | CommandError::Runtime(_)
             | CommandError::Secret(_)

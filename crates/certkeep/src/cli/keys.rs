@@ -1,9 +1,10 @@
 //! `certkeep keys`: the keys under which secrets are sealed. Works beside services that run.
+use certkeep_core::audit::Action;
 use certkeep_store::{Rotation, rotate_keys};
 use clap::Subcommand;
 
 use super::ending::print;
-use super::visit::runtime;
+use super::visit::{note_done, runtime};
 use super::{CommandError, Place};
 
 #[derive(Debug, Subcommand)]
@@ -19,7 +20,13 @@ pub(super) enum Command {
 pub(super) fn run(place: &Place, Command::Rotate { everywhere }: &Command) -> Result<(), CommandError> {
     let location = place.config()?.location(&place.data)?;
     let runtime = runtime()?;
-    let rotated = runtime.block_on(rotate_keys(&location, *everywhere))?;
+    let rotated = runtime.block_on(async {
+        let rotated = rotate_keys(&location, *everywhere).await?;
+        if let Rotation::Done { key, .. } = &rotated {
+            note_done(&location, Action::KeysRotate, key).await;
+        }
+        Ok::<_, CommandError>(rotated)
+    })?;
     print(&told(&rotated, location.server.is_some()))
 }
 

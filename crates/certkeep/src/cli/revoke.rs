@@ -2,6 +2,7 @@
 use std::sync::Arc;
 
 use certkeep_acme::AcmeIssuer;
+use certkeep_core::audit::Action;
 use certkeep_core::certificate::{Certificate, CertificateId};
 use certkeep_core::ports::{Certificates, RevocationReason};
 use certkeep_core::time::SystemClock;
@@ -11,7 +12,7 @@ use serde::Serialize;
 
 use super::client::object;
 use super::ending::print;
-use super::visit::{runtime, with_store};
+use super::visit::{audited, runtime, with_store};
 use super::{CommandError, Place};
 
 #[derive(Args, Debug)]
@@ -70,11 +71,14 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<(), CommandErr
         let unknown = || CommandError::NoCertificate(arguments.certificate.clone());
         let entry = find(store, &arguments.certificate).await?.ok_or_else(unknown)?;
         let issuer = AcmeIssuer::new(Arc::new(SystemClock));
-        revoke(store, &issuer, &cas, entry.id, arguments.reason.into()).await.map_err(|error| match error {
-            RevokeError::Failure(failure) => CommandError::Ca(failure),
-            RevokeError::Forbidden(_) | RevokeError::NotFound => unknown(),
-            RevokeError::Store(error) => error.into(),
-        })?;
+        let revoking = async {
+            revoke(store, &issuer, &cas, entry.id, arguments.reason.into()).await.map_err(|error| match error {
+                RevokeError::Failure(failure) => CommandError::Ca(failure),
+                RevokeError::Forbidden(_) | RevokeError::NotFound => unknown(),
+                RevokeError::Store(error) => error.into(),
+            })
+        };
+        audited(store, Action::CertificateRevoke, &entry.name, revoking).await?;
         let revoked = Revoked { id: entry.id.0, name: &entry.name, reason: arguments.reason };
         print(&if arguments.json { object(&revoked) } else { format!("{} is revoked\n", entry.name) })
     }))

@@ -16,5 +16,6 @@ mod dns;
 mod help;
 mod keys;
 mod nodes;
+mod people;
 mod process;
 mod serve;

@@ -92,6 +92,8 @@ pub(crate) struct Serving {
     pub(crate) ready: String,
     /// `http://127.0.0.1:PORT`.
     pub(crate) http: String,
+    /// The lines after it.
+    lines: mpsc::Receiver<String>,
     stderr: Option<JoinHandle<String>>,
 }
 
@@ -130,7 +132,21 @@ impl Serving {
             panic!("never ready: {}", stderr.join().unwrap());
         };
         let http = ready.split(' ').next_back().unwrap().to_owned();
-        Serving { child, ready, http, stderr: Some(stderr) }
+        Serving { child, ready, http, lines: line, stderr: Some(stderr) }
+    }
+
+    /// The next line of its stdout; `None` once there is none any more.
+    pub(crate) fn next_line(&self) -> Option<String> {
+        match self.lines.recv_timeout(PATIENCE) {
+            Ok(line) => Some(line),
+            Err(mpsc::RecvTimeoutError::Disconnected) => None,
+            Err(mpsc::RecvTimeoutError::Timeout) => panic!("it says nothing and does not end"),
+        }
+    }
+
+    /// Asks it to end, and does not wait.
+    pub(crate) fn terminate(&self) {
+        terminate(self.child.id());
     }
 
     pub(crate) fn id(&self) -> u32 {

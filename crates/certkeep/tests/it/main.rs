@@ -10,6 +10,7 @@
     clippy::unwrap_used,
     reason = "this crate is test code: what goes wrong here fails the test at once"
 )]
+mod audit;
 mod bad_input;
 mod call;
 mod fakes;
@@ -17,6 +18,7 @@ mod house;
 mod listener;
 mod log;
 mod material;
+mod people;
 mod s1_requests;
 mod s2_answers;
 mod s3_tokens;

@@ -72,6 +72,11 @@ impl TotpSecret {
         fitting.filter(|step| last.is_none_or(|last| *step > last)).last()
     }
 
+    /// What an authenticator shows at an instant.
+    pub fn code_at(&self, now: Timestamp) -> SecretString {
+        SecretString::from(format!("{:06}", self.code(now.as_second().div_euclid(PERIOD))))
+    }
+
     /// The code of a step (RFC 4226 §5.3).
     fn code(&self, step: i64) -> u32 {
         let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, self.octets());

@@ -10,6 +10,13 @@ use crate::client::{Client, ClientKey, ClientRole, Digest, Session, TokenPair};
 /// A change of a client.
 #[derive(Clone, Debug)]
 pub enum ClientChange {
+    /// Gives it another role or other networks; what is absent stays.
+    Access {
+        /// What it may do.
+        role: Option<ClientRole>,
+        /// Where it may call from.
+        networks: Option<Vec<ipnet::IpNet>>,
+    },
     /// Deletes it with all its tokens.
     Remove,
     /// Gives it another secret and revokes all its tokens.

@@ -65,6 +65,7 @@ macro_rules! contract {
                     servable_are_the_server_certificates_that_hold_something;
                 clients: a_client_is_found_by_its_client_id,
                     clients_are_listed_by_name,
+                    role_and_networks_are_changed_apart,
                     name_and_client_id_are_unique,
                     removing_deletes_tokens,
                     rotating_changes_the_secret_and_revokes_all_tokens,

@@ -35,6 +35,24 @@ pub(crate) async fn a_client_is_found_by_its_client_id(store: Arc<dyn Store>) {
     assert!(store.client("pbx").await.unwrap().is_none());
 }
 
+pub(crate) async fn role_and_networks_are_changed_apart(store: Arc<dyn Store>) {
+    add(&store, "a", "1").await;
+    add(&store, "b", "2").await;
+    let network: ipnet::IpNet = "10.0.0.0/8".parse().unwrap();
+    let change = async |role, networks| store.change_client("a", ClientChange::Access { role, networks }).await.unwrap();
+    let present = async |id: &str| {
+        let client = store.client(id).await.unwrap().unwrap().0;
+        (client.role, client.networks)
+    };
+    assert!(change(Some(ClientRole::Viewer), None).await);
+    assert_eq!(present("1").await, (ClientRole::Viewer, vec![]));
+    assert!(change(None, Some(vec![network])).await);
+    assert_eq!(present("1").await, (ClientRole::Viewer, vec![network]));
+    assert!(change(Some(ClientRole::Admin), Some(vec![])).await);
+    assert_eq!(present("1").await, (ClientRole::Admin, vec![]));
+    assert_eq!(present("2").await, (ClientRole::Admin, vec![]));
+}
+
 pub(crate) async fn clients_are_listed_by_name(store: Arc<dyn Store>) {
     for (name, id) in [("b", "1"), ("a", "2"), ("c", "0")] {
         assert!(add(&store, name, id).await);
@@ -78,7 +96,8 @@ pub(crate) async fn rotating_changes_the_secret_and_revokes_all_tokens(store: Ar
 pub(crate) async fn the_epoch_grows_with_every_change_of_a_client(store: Arc<dyn Store>) {
     let mut last = store.epoch().await.unwrap().access;
     add(&store, "a", "1").await;
-    for change in [ClientChange::Rotate(Digest::of("new")), ClientChange::Remove] {
+    let access = ClientChange::Access { role: Some(ClientRole::Viewer), networks: None };
+    for change in [access, ClientChange::Rotate(Digest::of("new")), ClientChange::Remove] {
         store.change_client("a", change).await.unwrap();
         let epoch = store.epoch().await.unwrap().access;
         assert!(epoch > last);
