@@ -63,6 +63,9 @@ async fn the_hot_path_finds_its_rows() {
         "SELECT * FROM certificates WHERE id = $1",
         "SELECT * FROM certificates WHERE name = $1",
         "SELECT * FROM sessions s JOIN clients c ON c.id = s.client_id WHERE s.access = $1",
+        "SELECT * FROM browser_sessions s JOIN users u ON u.id = s.user_id WHERE s.token = $1",
+        "SELECT * FROM api_tokens t LEFT JOIN users u ON u.id = t.owner_id WHERE t.token = $1",
+        "SELECT * FROM audit WHERE sequence < $1 ORDER BY sequence DESC LIMIT $2",
     ] {
         let plan = plan(&store, statement).await;
         assert!(!plan.contains("SCAN"), "{plan}");

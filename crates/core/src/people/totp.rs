@@ -65,11 +65,11 @@ impl TotpSecret {
         }
         let current = now.as_second().div_euclid(PERIOD);
         // Every step is tried, so that the time taken tells nothing.
-        let fitting = (current - DRIFT..=current + DRIFT).filter(|step| {
-            let expected = format!("{:06}", self.code(*step));
-            aws_lc_rs::constant_time::verify_slices_are_equal(expected.as_bytes(), code.as_bytes()).is_ok()
-        });
-        fitting.filter(|step| last.is_none_or(|last| *step > last)).last()
+        (current - DRIFT..=current + DRIFT).fold(None, |found, step| {
+            let expected = format!("{:06}", self.code(step));
+            let fits = aws_lc_rs::constant_time::verify_slices_are_equal(expected.as_bytes(), code.as_bytes()).is_ok();
+            if fits && last.is_none_or(|last| step > last) { Some(step) } else { found }
+        })
     }
 
     /// What an authenticator shows at an instant.

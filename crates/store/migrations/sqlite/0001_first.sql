@@ -253,7 +253,7 @@ CREATE TABLE setup_token (
     token BLOB NOT NULL
 );
 
--- Who did what: core/src/audit.rs says how the entries are chained. None is ever changed.
+-- Who did what: core/src/audit/chain.rs says how the entries are chained. None is ever changed.
 CREATE TABLE audit (
     sequence INTEGER PRIMARY KEY,
     at BIGINT NOT NULL,
