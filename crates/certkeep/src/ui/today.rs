@@ -63,7 +63,7 @@ pub(super) async fn show(visit: &Visit<'_>) -> Result<Response, Stop> {
 
 /// The first issuance that is planned.
 fn first_of(rows: &[Outline]) -> Option<(&str, Timestamp)> {
-    rows.iter().filter_map(|row| Some((row.name.as_str(), row.next_issuance?))).min_by_key(|(_, at)| *at)
+    rows.iter().filter_map(|row| Some((row.issue_to.as_str(), row.next_issuance?))).min_by_key(|(_, at)| *at)
 }
 
 fn sentence(texts: &Texts, row: &Outline, now: Timestamp) -> Option<Sentence> {

@@ -11,9 +11,9 @@ use super::{Chain, Facts, subject};
 /// What a certificate says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Described {
-    /// Its subject: the common name, or the whole name where there is none.
+    /// Whom it is for: the first DNS name, else the common name, else the whole subject.
     pub subject: String,
-    /// Who signed it, likewise.
+    /// Who signed it: the common name, or the whole name where there is none.
     pub issuer: String,
     /// Whether subject and issuer are the same name: a root, or a certificate of nobody's.
     pub is_self_issued: bool,
@@ -42,7 +42,7 @@ impl Described {
         let name = |name| subject::common_name(name).unwrap_or_else(|| subject::rfc4514(name));
         let serial = hexadecimal(x509.raw_serial(), "");
         Some(Described {
-            subject: Some(name(x509.subject())).filter(|name| !name.is_empty()).unwrap_or(certificate.facts().held.issue_to),
+            subject: certificate.facts().held.issue_to,
             issuer: name(x509.issuer()),
             is_self_issued: x509.subject().as_raw() == x509.issuer().as_raw(),
             is_ca: certificate.is_ca,
