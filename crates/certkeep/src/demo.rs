@@ -10,7 +10,8 @@ mod story;
 use std::io;
 use std::net::SocketAddr;
 
-use certkeep_sandbox::SandboxError;
+use certkeep_engine::people::PeopleError;
+use certkeep_sandbox::{RecordError, SandboxError};
 use clap::Args;
 use secrecy::SecretString;
 
@@ -50,9 +51,15 @@ pub enum DemoError {
     /// The story could not be written.
     #[error("the story cannot be written")]
     Output(#[source] io::Error),
+    /// The sandbox does not take a record.
+    #[error("the sandbox does not take a record")]
+    Record(#[from] RecordError),
     /// The challenge record was not taken down.
     #[error("the TXT record is left behind")]
     RecordLeft,
+    /// There is no setup link for the web page.
+    #[error("there is no setup link for the web page")]
+    Setup(#[from] PeopleError),
     /// The sandbox does not start.
     #[error("the sandbox does not start")]
     Sandbox(#[from] SandboxError),
@@ -94,7 +101,7 @@ async fn perform(options: Options) -> Result<(), DemoError> {
 
 /// Leaves the service running until somebody ends it.
 async fn stay(story: &mut Story, stage: &mut Stage, token: &SecretString, stop: &mut Stop) -> Result<(), DemoError> {
-    play::invitation(story, stage, token)?;
+    play::invitation(story, stage, token).await?;
     tokio::select! {
         error = stage.service.broke_off() => Err(error.into()),
         () = stop.asked() => Ok(()),

@@ -8,7 +8,7 @@
 //! What may not enter: a rule. Whether a call is allowed, what a value may be and what follows from it is the engine's.
 //! Start reading at [`Front`], then `compat::answer`.
 mod compat;
-mod compress;
+pub(crate) mod compress;
 mod envelope;
 pub mod listener;
 mod tarpit;
@@ -22,6 +22,8 @@ use certkeep_core::time::Clock;
 use certkeep_engine::Engine;
 use http::{Method, Request, StatusCode};
 use jiff::Timestamp;
+
+use crate::ui;
 
 /// What certkeep tells of itself (contract §5, `system/information`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +50,7 @@ pub struct Api {
     pub started: Timestamp,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    pub(crate) drafts: ui::Drafts,
     tarpit: tarpit::Tarpit,
 }
 
@@ -55,7 +58,7 @@ impl Api {
     /// An API on this engine, started now and switched on.
     pub fn new(engine: Engine, device: Device, clock: Arc<dyn Clock>) -> Api {
         let started = clock.now();
-        Api { engine, enabled: true, device, started, clock, tarpit: tarpit::Tarpit::default() }
+        Api { engine, enabled: true, device, started, clock, drafts: ui::Drafts::default(), tarpit: tarpit::Tarpit::default() }
     }
 }
 
@@ -64,19 +67,33 @@ impl Api {
 /// No router stands before the API: it answers every path and method below its prefix itself, and its hot path does no
 /// work that it need not.
 #[derive(Clone)]
-pub struct Front(Arc<Api>);
+pub struct Front {
+    api: Arc<Api>,
+    /// Whether what comes in came over HTTPS.
+    secure: bool,
+}
 
 impl Front {
-    /// What serves this API.
+    /// What serves this API over HTTPS.
     pub fn new(api: Api) -> Front {
-        Front(Arc::new(api))
+        Front { api: Arc::new(api), secure: true }
+    }
+
+    /// The same over plain HTTP, where browsers take other cookies.
+    #[must_use]
+    pub fn plain(&self) -> Front {
+        Front { api: Arc::clone(&self.api), secure: false }
     }
 
     /// Answers a request that came from this address.
     pub async fn answer(&self, caller: IpAddr, request: Request<Body>) -> Response {
         let path = request.uri().path();
         if compat::is_ours(path) {
-            return compat::answer(&self.0, caller, request).await;
+            return compat::answer(&self.api, caller, request).await;
+        }
+        if ui::is_ours(path) {
+            // Boxed, so that the future of the hot path stays small.
+            return Box::pin(ui::answer(&self.api, caller, self.secure, request)).await;
         }
         match (path, request.method()) {
             ("/healthz", &Method::GET | &Method::HEAD) => "ok".into_response(),

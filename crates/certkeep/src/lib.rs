@@ -6,6 +6,7 @@
 //! - [`http`]: the vendor's API over HTTPS.
 //! - [`logging`]: what is logged, and what never is.
 //! - [`serve`]: the service: wiring, start and end.
+//! - `ui`: the web page.
 //!
 //! What may not enter: a rule of the domain (that is the engine's), and anything a second program would want. Start
 //! reading at [`serve::Service::start`].
@@ -15,3 +16,4 @@ pub mod demo;
 pub mod http;
 pub mod logging;
 pub mod serve;
+mod ui;

@@ -203,6 +203,7 @@ impl Service {
         });
         if let Some(plain) = plain {
             let ends = ended(shutdown.subscribe());
+            let front = front.plain();
             parts.spawn(async move {
                 listener::serve_plain(plain, front, ends).await;
                 Ok(Part::Http)

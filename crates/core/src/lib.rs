@@ -6,8 +6,9 @@
 //!
 //! Start reading at [`certificate`] (the inventory), then [`application`] and [`issuance`] (how a certificate comes to
 //! be), [`authority`], [`fallback`] and [`ledger`] (at which CA), [`renewal`], [`renewal_info`] and [`schedule`] (when it is
-//! replaced), [`trace`] (what was seen), [`caa`] (who may issue), [`failure`] (what can go wrong, in numbers), [`people`] and
-//! [`audit`] (who may do what, and who did), and [`ports`] (what the engine asks of its adapters).
+//! replaced), [`trace`] (what was seen), [`outline`] (what people look at), [`caa`] (who may issue), [`failure`] (what can go
+//! wrong, in numbers), [`people`] and [`audit`] (who may do what, and who did), and [`ports`] (what the engine asks of its
+//! adapters).
 pub mod application;
 pub mod audit;
 pub mod authority;
@@ -20,6 +21,7 @@ pub mod issuance;
 pub mod ledger;
 pub mod material;
 pub mod name;
+pub mod outline;
 pub mod people;
 pub mod ports;
 pub mod provider;

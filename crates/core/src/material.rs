@@ -10,6 +10,8 @@ mod certificate;
 mod chain;
 mod container;
 mod der;
+mod described;
+mod diagnosis;
 mod key;
 mod path;
 mod pem;
@@ -21,6 +23,8 @@ mod self_signed;
 mod subject;
 
 pub use chain::{Chain, Facts};
+pub use described::{Described, described};
+pub use diagnosis::{Diagnosis, Remark, diagnose};
 pub use key::{KeyNotMade, KeyType, PrivateKey};
 pub use read::{ServerMaterial, TrustedMaterial, server, trusted};
 pub use refusal::Refusal;

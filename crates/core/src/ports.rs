@@ -6,6 +6,7 @@ mod inventory;
 mod issuances;
 mod issuer;
 mod ledger;
+mod overview;
 mod people;
 mod store;
 mod zones;
@@ -22,6 +23,7 @@ pub use issuer::{
     OrderStatus, RevocationReason, Revoker,
 };
 pub use ledger::{Ledger, Question, RenewalState, Renewals, Told};
+pub use overview::Overview;
 pub use people::{Credentials, FirstUser, NewApiToken, NewUser, People, UserChange, UserChanged};
 pub use store::{Epoch, Settings, Store, StoreError};
 pub use zones::ZoneLocks;

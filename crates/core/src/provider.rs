@@ -68,6 +68,8 @@ pub struct Descriptor {
     pub flag: String,
     /// The vendor's name.
     pub name: String,
+    /// The vendor's page on its API, where one is known.
+    pub docs: Option<String>,
     /// Its parameters, in the order of a form.
     pub parameters: Vec<Parameter>,
     /// Whether certkeep can drive it; if not, why, in one plain sentence.
@@ -245,6 +247,7 @@ mod tests {
         Descriptor {
             flag: "alidns".into(),
             name: "Alibaba Cloud DNS".into(),
+            docs: None,
             parameters: vec![
                 parameter("AccessKeyId", ParameterKind::String, true, None, &["APIKey"]),
                 parameter("TTL", ParameterKind::Integer, false, Some(DefaultValue::Integer(600)), &[]),

@@ -76,7 +76,7 @@ impl Acting {
         self.identity().is_none_or(|identity| identity.may(act))
     }
 
-    fn demand(&self, act: Act) -> Result<(), UseCaseError> {
+    pub(crate) fn demand(&self, act: Act) -> Result<(), UseCaseError> {
         if self.may(act) { Ok(()) } else { Err(UseCaseError::Forbidden(act)) }
     }
 
@@ -219,7 +219,7 @@ impl Acting {
     }
 
     /// The kind and name of an entry; its number where there is none.
-    async fn named(&self, id: CertificateId) -> (Kind, String) {
+    pub(crate) async fn named(&self, id: CertificateId) -> (Kind, String) {
         match self.engine.certificate(id).await {
             Ok(entry) => (entry.kind(), entry.name.clone()),
             Err(_) => (Kind::Server, id.0.to_string()),

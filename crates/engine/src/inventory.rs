@@ -3,6 +3,7 @@ mod commands;
 mod reading;
 mod writing;
 
+pub(crate) use commands::application;
 pub use commands::{ApplicationInput, Create, Created, Update};
 pub use reading::Entry;
 pub(crate) use reading::Remembered;

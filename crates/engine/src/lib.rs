@@ -10,6 +10,7 @@
 //! - [`renewing`]: asking CAs when to renew.
 //! - [`revoking`]: taking a certificate out of the world.
 //! - [`account`]: the account at the CA, and its next key.
+//! - `looking`: what people look at.
 //! - [`jobs`]: the loop that finds due work and takes it.
 //!
 //! What may not enter: a transport, a database, a DNS or ACME library. Only the ports of [`certkeep_core`] are known
@@ -24,6 +25,7 @@ pub mod error;
 pub mod inventory;
 pub mod issuing;
 pub mod jobs;
+mod looking;
 pub mod people;
 pub mod preflight;
 pub mod renewing;

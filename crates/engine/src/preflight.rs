@@ -60,7 +60,11 @@ struct Place {
 impl Preflight<'_> {
     /// Tries everything that an application for these names with this provider needs.
     pub async fn run(&self, names: &[DnsName], dns_provider: &str, auth: &[AuthEntry]) -> Report {
-        let mut report = Report::default();
+        self.run_on(Report::default(), names, dns_provider, auth).await
+    }
+
+    /// The same on a report that others may follow.
+    pub async fn run_on(&self, mut report: Report, names: &[DnsName], dns_provider: &str, auth: &[AuthEntry]) -> Report {
         let found = tokio::select! {
             biased;
             () = self.stopped() => return report,

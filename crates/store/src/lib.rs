@@ -22,6 +22,7 @@ mod key_file;
 mod line;
 mod open;
 mod others;
+mod overview;
 mod people;
 #[cfg(test)]
 mod plans;

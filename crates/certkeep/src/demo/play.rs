@@ -168,7 +168,8 @@ async fn put_in_service(story: &mut Story, stage: &Stage, caller: &Caller, token
 }
 
 /// How to go on by hand.
-pub(super) fn invitation(story: &mut Story, stage: &Stage, token: &SecretString) -> Result<(), DemoError> {
+pub(super) async fn invitation(story: &mut Story, stage: &Stage, token: &SecretString) -> Result<(), DemoError> {
+    let setup = stage.service.engine.setup_token().await?;
     let root = stage.folder.path().join(ROOT_FILE);
     std::fs::write(&root, stage.sandbox.issuing_root_pem()).map_err(DemoError::Folder)?;
     let (address, token) = (stage.service.https, token.expose_secret());
@@ -176,6 +177,10 @@ pub(super) fn invitation(story: &mut Story, stage: &Stage, token: &SecretString)
     let base = format!("https://{NAME}:{}/openapi/v1.0", address.port());
     let wildcard = application("*.example.com,example.com", stage);
     story.chapter("Go on yourself; Ctrl-C ends it and leaves nothing behind")?;
+    if let Some(setup) = setup {
+        story.tell("# the web page; its certificate is the sandbox's, so the browser warns")?;
+        story.command(&format!("https://127.0.0.1:{}/setup#{}", address.port(), setup.expose_secret()))?;
+    }
     story.tell("# all that is kept")?;
     story.command(&format!("{curl} '{base}/certificate/list?access_token={token}'"))?;
     story.tell("# apply for a wildcard and its domain in one")?;

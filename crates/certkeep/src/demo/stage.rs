@@ -25,6 +25,8 @@ impl Stage {
     pub(super) async fn set(listen: SocketAddr) -> Result<Stage, DemoError> {
         let folder = tempfile::Builder::new().prefix("certkeep-demo-").tempdir().map_err(DemoError::Folder)?;
         let sandbox = Sandbox::start(Options::default()).await?;
+        // Looking further up for CAA records would leave the sandbox.
+        sandbox.set_record("example.com", "CAA", &["0 issue \"sandbox.example\""])?;
         let service = Service::start(plan(listen, &folder, &sandbox)).await?;
         Ok(Stage { folder, sandbox, service })
     }

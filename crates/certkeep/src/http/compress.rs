@@ -48,7 +48,7 @@ fn gzip(octets: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Whether gzip is named with a weight above 0 (RFC 9110 §12.5.3).
-fn accepts_gzip(request: &HeaderMap) -> bool {
+pub(crate) fn accepts_gzip(request: &HeaderMap) -> bool {
     let values = request.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|coding| {
         let mut parts = coding.split(';').map(str::trim);

@@ -128,6 +128,7 @@ impl Default for FakeProviders {
         let alidns = Descriptor {
             flag: "alidns".into(),
             name: "Alibaba Cloud DNS".into(),
+            docs: None,
             parameters: vec![
                 integer("TTL", 600),
                 parameter("AccessKeyId", ParameterKind::String, true, None),
@@ -141,6 +142,7 @@ impl Default for FakeProviders {
         let nodriver = Descriptor {
             flag: "nodriver".into(),
             name: "No Driver".into(),
+            docs: None,
             parameters: Vec::new(),
             served: Err("certkeep cannot drive this provider yet".into()),
         };

@@ -26,6 +26,7 @@ mod s4_reading;
 mod s4_refusals;
 mod s4_writing;
 mod s5_neighbours;
+mod ui;
 
 /// Defines tests that get a [`house::House`] and run once for each way into it.
 macro_rules! contract {

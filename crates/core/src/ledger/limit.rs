@@ -106,7 +106,7 @@ impl Limit {
     }
 
     /// How many tokens are out at `now`, [`ALLOWANCE`] included.
-    pub(super) fn taken(&self, full_at: Timestamp, now: Timestamp) -> u32 {
+    pub fn taken(&self, full_at: Timestamp, now: Timestamp) -> u32 {
         let allowance = i64::try_from(ALLOWANCE.as_micros()).unwrap_or(0);
         let missing = full_at.as_microsecond().saturating_add(allowance).saturating_sub(now.as_microsecond()).max(0);
         let refill = self.refill_micros().max(1);

@@ -99,13 +99,13 @@ pub fn trusted(content: &[u8], password: Option<&SecretString>, now: Timestamp) 
 }
 
 /// What a file holds, keys still closed.
-struct Contents {
+pub(super) struct Contents {
     /// Without duplicates.
-    certificates: Vec<Certificate>,
-    keys: Vec<RawKey>,
+    pub(super) certificates: Vec<Certificate>,
+    pub(super) keys: Vec<RawKey>,
 }
 
-fn open(content: &[u8], password: Option<&SecretString>) -> Result<Contents, Refusal> {
+pub(super) fn open(content: &[u8], password: Option<&SecretString>) -> Result<Contents, Refusal> {
     match File::of(content) {
         File::Certificate => Ok(Contents { certificates: vec![Certificate::read(content)?], keys: vec![] }),
         File::Container => {

@@ -9,6 +9,7 @@ use super::clients::Clients;
 use super::inventory::{Certificates, Uploads};
 use super::issuances::Issuances;
 use super::ledger::{Ledger, Renewals};
+use super::overview::Overview;
 use super::people::People;
 use crate::issuance::IssuanceId;
 
@@ -50,7 +51,7 @@ pub struct Epoch {
 
 /// All of the store.
 #[async_trait]
-pub trait Store: Audit + Certificates + Clients + Issuances + Ledger + People + Renewals + Settings + Uploads {
+pub trait Store: Audit + Certificates + Clients + Issuances + Ledger + Overview + People + Renewals + Settings + Uploads {
     /// Grows with every change that another process may have made: of clients and users everywhere, of tokens, entries and settings
     /// where several processes serve one store.
     async fn epoch(&self) -> Result<Epoch, StoreError>;

@@ -32,6 +32,7 @@ fn parameters(given: &[(&str, &str)], ttl: Option<i64>) -> Parameters {
     let descriptor = Descriptor {
         flag: "rfc2136".into(),
         name: "RFC2136".into(),
+        docs: None,
         parameters: keys.iter().map(parameter).collect(),
         served: Ok(()),
     };

@@ -265,7 +265,7 @@ impl Engine {
     /// Reading a file takes the processor for long enough to be kept off the threads that answer requests (the key
     /// derivation of a PKCS#12 container above all), and one at a time, so that no client can take every processor. The
     /// turn lasts as long as the work does, also when the caller hangs up.
-    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, UseCaseError> {
+    pub(crate) async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, UseCaseError> {
         let readings = Arc::clone(&self.inner.readings);
         let turn = readings.acquire_owned().await.map_err(|e| UseCaseError::Internal(e.to_string()))?;
         let done = tokio::task::spawn_blocking(move || {

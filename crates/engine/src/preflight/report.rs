@@ -2,6 +2,7 @@
 use std::time::Duration;
 
 use certkeep_core::failure::{Code, Failure};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// What is tried.
@@ -65,9 +66,15 @@ pub struct Finding {
 pub struct Report {
     /// One for each check and what it is about.
     pub findings: Vec<Finding>,
+    told: Option<watch::Sender<Vec<Finding>>>,
 }
 
 impl Report {
+    /// A report that tells what it has found so far as soon as it is found.
+    pub fn told_to(told: watch::Sender<Vec<Finding>>) -> Report {
+        Report { findings: Vec::new(), told: Some(told) }
+    }
+
     /// The first failure, if there is one.
     pub fn failure(&self) -> Option<&Failure> {
         self.findings.iter().find_map(|finding| finding.outcome.as_ref().err())
@@ -84,6 +91,9 @@ impl Report {
     ) -> Option<T> {
         let told = outcome.as_ref().map(tell).map_err(Clone::clone);
         self.findings.push(Finding { check, about: about.to_owned(), took: began.elapsed(), outcome: told });
+        if let Some(listening) = &self.told {
+            listening.send_replace(self.findings.clone());
+        }
         outcome.ok()
     }
 

@@ -12,7 +12,7 @@ use crate::error::{corrupt, unavailable};
 const FEW: i64 = 10_000;
 
 /// An order that an index has; dates that are not there come last in both directions, ties go by number.
-const fn order(by: SortBy, descending: bool) -> &'static str {
+pub(crate) const fn order(by: SortBy, descending: bool) -> &'static str {
     match (by, descending) {
         (SortBy::Expiration, false) => "(not_after IS NULL), not_after, id",
         (SortBy::Expiration, true) => "(not_after IS NULL), not_after DESC, id",
@@ -88,7 +88,7 @@ pub(crate) fn page_statement(query: &ListQuery, cut: Cut, total: i64) -> String 
 }
 
 /// How many entries there are, of one kind or of all.
-pub(super) async fn count(db: &mut AnyConnection, kind: Option<Kind>) -> Result<i64, sqlx::Error> {
+pub(crate) async fn count(db: &mut AnyConnection, kind: Option<Kind>) -> Result<i64, sqlx::Error> {
     let counts: Vec<(String, i64)> = sqlx::query_as("SELECT kind, entries FROM certificate_counts").fetch_all(db).await?;
     Ok(counts.iter().filter(|(of, _)| kind.is_none_or(|kind| kind.as_str() == of)).map(|(_, entries)| entries).sum())
 }

@@ -73,8 +73,8 @@ fn due_work_is_picked_by_an_index(database: &PostgresDatabase) {
     let work = due_work(Dialect::Postgres);
     let statements = work.map(|(statement, _, values)| (statement, values));
     for (plan, (statement, index, _)) in plans(database, &statements).into_iter().zip(work) {
-        // The pace is one row.
-        let walks = plan.lines().any(|step| step.contains("Seq Scan") && !step.contains("pace"));
+        // The pace is one row, and the clients with turns are few.
+        let walks = plan.lines().any(|step| step.contains("Seq Scan") && !step.contains("pace") && !step.contains("turns"));
         assert!(plan.contains(index) && !walks && !plan.contains("Sort"), "{statement}\n{plan}");
     }
 }

@@ -10,6 +10,7 @@ pub(crate) mod ledger;
 pub(crate) mod lists;
 pub(crate) mod order;
 pub(crate) mod outcomes;
+pub(crate) mod overview;
 pub(crate) mod people;
 pub(crate) mod races;
 pub(crate) mod singles;
@@ -131,6 +132,12 @@ macro_rules! contract {
                     finishing_needs_the_lease,
                     a_finished_issuance_is_never_leased,
                     a_renewed_upload_stays_an_upload;
+                overview: a_search_finds_parts_of_names_in_any_case,
+                    a_search_finds_states_and_ends,
+                    a_search_is_cut_into_pages,
+                    concerns_are_those_of_the_rule,
+                    a_calendar_counts_by_day,
+                    an_outline_tells_what_is_planned;
                 people: a_user_is_found_by_name,
                     only_the_setup_token_makes_the_first_user,
                     the_last_admin_stays,
