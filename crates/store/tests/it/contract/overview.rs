@@ -15,8 +15,11 @@ const DAY: i64 = 86_400;
 fn planned(name: &str, ends: i64, next: Option<i64>) -> NewCertificate {
     let mut held = version("a.example.com", at(ends * DAY));
     held.held.validity.not_before = at(-100 * DAY);
-    let server =
-        NewServer { application: next.map(|_| application("a.example.com")), next_issuance: next.map(|day| at(day * DAY)) };
+    let server = NewServer {
+        application: next.map(|_| application("a.example.com")),
+        next_issuance: next.map(|day| at(day * DAY)),
+        owner: None,
+    };
     NewCertificate { version: Some(held), server: Some(server), ..uploaded(name) }
 }
 
