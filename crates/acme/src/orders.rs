@@ -66,7 +66,7 @@ impl Orders {
                     .map_err(|error| problem::failure(Act::NewOrder, &view::listed(request.names.iter()), &error))?,
             }
         };
-        self.view(&mut order).await
+        Ok(Order { replaces: replaces.is_some(), ..self.view(&mut order).await? })
     }
 
     pub(crate) async fn read(&self, url: &str) -> Result<Order, Failure> {

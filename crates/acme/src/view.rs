@@ -34,7 +34,7 @@ pub(crate) async fn order(theirs: &mut TheirOrder) -> Result<Order, Failure> {
     let validated = authorizations.iter().all(|each| each.status == AuthorizationStatus::Valid);
     let act = if validated { Act::Finalize } else { Act::Validate };
     let failure = state.error.as_ref().map(|error| problem::told(act, &names(&authorizations), error, None));
-    Ok(Order { url, status, authorizations, failure })
+    Ok(Order { url, status, authorizations, failure, replaces: false })
 }
 
 /// `None` if it is not for a domain name.
@@ -83,7 +83,7 @@ pub(crate) fn why_not_valid(order: Order) -> Failure {
 }
 
 pub(crate) fn why_not_issued(order: Order) -> Failure {
-    let Order { url, status, authorizations, failure } = order;
+    let Order { url, status, authorizations, failure, .. } = order;
     failure
         .or_else(|| authorizations.into_iter().find_map(|authorization| authorization.failure))
         .unwrap_or_else(|| given_up(url, status))

@@ -212,6 +212,9 @@ impl Run {
         let placing = self.issuer().new_order(self.ca(), &account, request);
         let order = self.notes.act("place the order", self.ca_host(), placing, order_facts).await?;
         tracing::info!(issuance = self.issuance.id.0, names = self.issuance.application.names.first(), "order placed");
+        if !order.replaces {
+            self.spend_exemption(place.standing).await?;
+        }
         self.issuance.directory = Some(self.ca().directory.clone());
         self.issuance.order_url = Some(order.url);
         self.save(Step::Ordered).await

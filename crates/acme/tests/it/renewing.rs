@@ -123,7 +123,7 @@ async fn a_profile_that_the_ca_refuses_is_told() {
 async fn an_order_says_what_it_replaces() {
     let house = House::build().await;
     house.stub.always("/new-order", house.replacing());
-    house.order(None, true).await.unwrap();
+    assert!(house.order(None, true).await.unwrap().replaces);
     let payloads = house.stub.payloads("/new-order");
     assert_eq!((payloads.len(), &payloads[0]["replaces"]), (1, &json!(house.id.to_string())));
 }
@@ -140,7 +140,7 @@ async fn a_ca_that_does_not_want_to_hear_of_it_is_asked_once_more_without() {
     ] {
         let house = House::build().await;
         house.stub.once("/new-order", [refusal]);
-        house.order(None, true).await.unwrap();
+        assert!(!house.order(None, true).await.unwrap().replaces);
         let payloads = house.stub.payloads("/new-order");
         assert_eq!(payloads.len(), 2);
         assert!(payloads[0].get("replaces").is_some() && payloads[1].get("replaces").is_none());
@@ -185,7 +185,7 @@ async fn a_ca_without_renewal_information_hears_nothing_of_it() {
     let account = house.issuer.register(&stub.ca(), &house.issuer.new_account(&stub.ca()).unwrap()).await.unwrap();
     let names: Vec<DnsName> = vec!["a.example.com".parse().unwrap()];
     let request = OrderRequest { replaces: Some(&house.id), ..OrderRequest::for_names(&names) };
-    house.issuer.new_order(&stub.ca(), &account, request).await.unwrap();
+    assert!(!house.issuer.new_order(&stub.ca(), &account, request).await.unwrap().replaces);
     assert!(stub.payloads("/new-order")[0].get("replaces").is_none());
     assert_eq!(house.issuer.renewal_info(&stub.ca(), &house.chain).await.unwrap(), None);
 }

@@ -51,7 +51,7 @@ impl FakeCa {
             failure: None,
         };
         let authorizations = self.names.lock().unwrap().iter().map(authorization).collect();
-        Order { url: "fake://order".into(), status: OrderStatus::Ready, authorizations, failure: None }
+        Order { url: "fake://order".into(), status: OrderStatus::Ready, authorizations, failure: None, replaces: false }
     }
 }
 

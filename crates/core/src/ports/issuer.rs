@@ -106,6 +106,8 @@ pub struct Order {
     pub authorizations: Vec<Authorization>,
     /// Why it is invalid, in the words of the catalogue.
     pub failure: Option<Failure>,
+    /// Whether the CA took it just now as the one that replaces a certificate (RFC 9773 §5).
+    pub replaces: bool,
 }
 
 /// RFC 8555 §7.1.6.

@@ -40,6 +40,15 @@ impl Run {
         self.spend_if_free(act, Event::Ordered { account, standing }, "place the order").await
     }
 
+    /// Counts an order that the CA took as one like any other, though it was counted as one that replaces a certificate.
+    pub(super) async fn spend_exemption(&self, counted: Standing) -> Result<(), StoreError> {
+        if !counted.replaces {
+            return Ok(());
+        }
+        let standing = Standing { replaces: false, ..counted };
+        self.spend(&[Event::Ordered { account: self.ca_host(), standing }]).await
+    }
+
     /// Counts an account that is about to be registered.
     pub(super) async fn spend_registration(&self) -> Result<(), Stopped> {
         self.spend_if_free(Act::Register, Event::Registered, "register the account").await
