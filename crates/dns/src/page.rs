@@ -328,6 +328,12 @@ impl Page {
             (None, None, None) => Err(format!("certkeep has the parameters of {} but cannot drive it.", self.name)),
             _ => Ok(()),
         };
-        Descriptor { flag: self.flag.clone(), name: self.name.clone(), docs: self.docs.clone(), parameters: self.param.clone(), served }
+        Descriptor {
+            flag: self.flag.clone(),
+            name: self.name.clone(),
+            docs: self.docs.clone(),
+            parameters: self.param.clone(),
+            served,
+        }
     }
 }

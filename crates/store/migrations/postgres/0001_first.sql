@@ -58,7 +58,7 @@ CREATE TABLE certificates (
 CREATE INDEX certificates_to_ask ON certificates (renewal_ask_at, id) WHERE renewal_ask_at IS NOT NULL;
 CREATE INDEX certificates_due ON certificates (next_issuance_at, id) WHERE next_issuance_at IS NOT NULL;
 -- What people look at first: what ends soon, and whether anything is tried before; what failed.
-CREATE INDEX certificates_by_end ON certificates (not_after, next_issuance_at, not_before, status, id) WHERE not_after IS NOT NULL;
+CREATE INDEX certificates_by_end ON certificates (not_after, next_issuance_at, not_before, status, kind, id) WHERE not_after IS NOT NULL;
 CREATE INDEX certificates_failed ON certificates (id) WHERE status = 'issuance_fail';
 -- One index for each order of a list; entries that hold nothing come last in both directions, ties go by id.
 CREATE INDEX certificates_by_issue_to ON certificates (issue_to, id);
