@@ -21,6 +21,7 @@ mod frame;
 mod issuing;
 mod newly;
 mod providers;
+mod reaccess;
 mod settings;
 mod stop;
 mod texts;
@@ -102,6 +103,7 @@ async fn show(visit: &Visit<'_>, segments: &[&str]) -> Result<Response, Stop> {
         ["ui", "certificates", id] => certificate::show(visit, id).await,
         ["ui", "certificates", id, "chain.pem"] => certificate::chain(visit, id).await,
         ["ui", "certificates", id, "delete"] => certificate::consequences(visit, id).await,
+        ["ui", "certificates", id, "access"] => reaccess::show(visit, id).await,
         ["ui", "new"] => newly::names(visit).await,
         ["ui", "new", provider] => newly::parameters(visit, provider).await,
         ["ui", "check", draft] => newly::checked(visit, draft).await,
@@ -129,6 +131,7 @@ async fn change(visit: &Visit<'_>, segments: &[&str], form: Form) -> Result<Resp
         ["ui", "certificates", id, "renew"] => certificate::renew(visit, id).await,
         ["ui", "certificates", id, "key"] => certificate::key(visit, id).await,
         ["ui", "certificates", id, "delete"] => certificate::delete(visit, id).await,
+        ["ui", "certificates", id, "access"] => reaccess::change(visit, id, &form).await,
         ["ui", "new", provider] => newly::check(visit, provider, &form).await,
         ["ui", "check", draft] => newly::apply(visit, draft).await,
         ["ui", "upload"] => upload::take(visit, form).await,

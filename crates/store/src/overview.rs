@@ -14,6 +14,7 @@ use sqlx::{Any, AssertSqlSafe};
 use crate::SqlStore;
 use crate::certificates::list::{count, order};
 use crate::certificates::row::{TABLE, origin, status};
+use crate::dialect::Dialect;
 use crate::error::{corrupt, unavailable};
 use crate::rows::{from_columns, instant, kind, unknown};
 
@@ -108,7 +109,7 @@ impl Filter {
         format!("${}", self.instants.len())
     }
 
-    fn of(search: &Search, now: Timestamp) -> Filter {
+    fn of(search: &Search, now: Timestamp, dialect: Dialect) -> Filter {
         let mut filter = Filter::default();
         if let Some((from, to)) = search.ends {
             let (from, to) = (filter.instant(from), filter.instant(to));
@@ -125,7 +126,11 @@ impl Filter {
             let place = filter.instants.len() + 1;
             let escaped = text.to_lowercase().replace('!', "!!").replace('%', "!%").replace('_', "!_");
             filter.texts.push(format!("%{escaped}%"));
-            let like = |column| format!("lower({column}) LIKE ${place} ESCAPE '!'");
+            // SQLite's LIKE knows no case of ASCII letters, and names have no others.
+            let like = |column| match dialect {
+                Dialect::Postgres => format!("lower({column}) LIKE ${place} ESCAPE '!'"),
+                Dialect::Sqlite => format!("{column} LIKE ${place} ESCAPE '!'"),
+            };
             filter.terms.push(format!("({} OR {} OR {})", like("name"), like("issue_to"), like("names")));
         }
         filter
@@ -183,7 +188,7 @@ macro_rules! bound {
 
 async fn found(store: &SqlStore, search: &Search, now: Timestamp) -> Result<Found, StoreError> {
     let doing = unavailable("search certificates");
-    let filter = Filter::of(search, now);
+    let filter = Filter::of(search, now, store.dialect());
     let clause = filter.clause();
     let mut snapshot = store.snapshot().await.map_err(&doing)?;
     let only_kind = search.text.is_none() && search.state.is_none() && search.ends.is_none();
@@ -194,6 +199,10 @@ async fn found(store: &SqlStore, search: &Search, now: Timestamp) -> Result<Foun
         let counting: QueryScalar<'_, Any, i64, AnyArguments> = sqlx::query_scalar(AssertSqlSafe(counting));
         bound!(counting, filter).fetch_one(&mut *snapshot).await.map_err(&doing)?
     };
+    if total == 0 {
+        snapshot.commit().await.map_err(&doing)?;
+        return Ok(Found::default());
+    }
     let offset = i64::from(search.page.saturating_sub(1)).saturating_mul(i64::from(search.page_size));
     let order = order(search.sort_by, search.descending);
     let places = filter.instants.len() + filter.texts.len();

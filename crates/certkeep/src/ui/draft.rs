@@ -1,4 +1,7 @@
 //! Applications that are being prepared: kept in memory while their preflight runs, so that no secret has to travel twice.
+//!
+//! The memory is that of one process: where several nodes serve, a browser has to stay with one of them from the check to
+//! the application.
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

@@ -48,6 +48,11 @@ impl Form {
         Ok(Form::parse(&octets))
     }
 
+    /// A form with these values.
+    pub(super) fn of(fields: Vec<(String, SecretString)>) -> Form {
+        Form { fields, file: None }
+    }
+
     /// Reads a query or the body of a form.
     pub(super) fn parse(octets: &[u8]) -> Form {
         let fields = url::form_urlencoded::parse(octets);

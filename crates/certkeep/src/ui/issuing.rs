@@ -13,7 +13,7 @@ pub(super) struct Run {
     pub(super) tone: &'static str,
     pub(super) word: String,
     pub(super) at_ca: String,
-    /// How far it is, of the steps there are.
+    /// How far it is, of the steps there are; none of one that failed, whose events tell.
     pub(super) steps: Vec<StepDone>,
     pub(super) events: Vec<Done>,
     pub(super) dropped: Option<String>,
@@ -63,17 +63,18 @@ impl Run {
         };
         let reached = |step: Step| {
             let place = |wanted: Step| Step::ALL.iter().position(|step| *step == wanted);
-            issuance.step != Step::Failed && place(issuance.step) >= place(step)
+            place(issuance.step) >= place(step)
         };
+        let shown = SHOWN.into_iter().filter(|_| issuance.step != Step::Failed);
         let steps =
-            SHOWN.map(|step| StepDone { label: texts.t(&format!("step.{}", step.as_str())).to_owned(), done: reached(step) });
+            shown.map(|step| StepDone { label: texts.t(&format!("step.{}", step.as_str())).to_owned(), done: reached(step) });
         let events = issuance.trace.events.iter().map(|event| Done::of(event, issuance.started)).collect();
         Run {
             title: when::minute(issuance.started),
             tone,
             word: texts.t(key).to_owned(),
             at_ca: issuance.directory.as_deref().map(|directory| host(directory).to_owned()).unwrap_or_default(),
-            steps: steps.into(),
+            steps: steps.collect(),
             events,
             dropped: (issuance.trace.dropped > 0).then(|| texts.count("run.dropped", issuance.trace.dropped)),
             failure: issuance.failure.as_ref().map(|failure| Card::of(texts, failure)),

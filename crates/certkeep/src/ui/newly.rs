@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use askama::Template;
 use axum::response::Response;
 use certkeep_core::application::{AuthEntry, AuthValue, Names};
+use certkeep_core::certificate::CertificateId;
 use certkeep_core::people::Act;
 use certkeep_core::provider::{DefaultValue, Descriptor, Parameter, ParameterKind};
-use certkeep_engine::UseCaseError;
 use certkeep_engine::inventory::{ApplicationInput, Create};
 use certkeep_engine::preflight::{Check, Finding};
+use certkeep_engine::{Invalid, UseCaseError};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::failure::Card;
@@ -56,7 +57,9 @@ fn asked(texts: &Texts, text: &str) -> Result<Names, String> {
 #[template(path = "new_parameters.html")]
 struct ParametersPage<'a> {
     f: Frame<'a>,
-    flag: String,
+    /// Where the form is posted to, and whether it changes an application that is there.
+    action: String,
+    changes: bool,
     provider: String,
     docs: Option<String>,
     names: String,
@@ -75,6 +78,8 @@ struct Field {
     help: String,
     required: bool,
     secret: bool,
+    /// Whether what is left empty stays as it is.
+    kept: bool,
     boolean: bool,
     integer: bool,
     default: String,
@@ -91,31 +96,47 @@ pub(super) async fn parameters(visit: &Visit<'_>, flag: &str) -> Result<Response
         let query: String = url::form_urlencoded::Serializer::new(String::new()).append_pair("names", &names).finish();
         return Err(Stop::Redirect(format!("/ui/new?{query}")));
     }
-    form(visit, flag, &Form::default(), &names, &HashMap::new(), None)
+    form(visit, flag, &Form::default(), Purpose::Apply(&names), &HashMap::new(), None)
 }
 
-fn descriptor<'a>(visit: &'a Visit<'_>, flag: &str) -> Result<&'a Descriptor, Stop> {
+/// What a provider's form is for.
+#[derive(Clone, Copy)]
+pub(super) enum Purpose<'a> {
+    /// A new application for these names.
+    Apply(&'a str),
+    /// Other parameters for the application of this entry, which is for these names.
+    Change(CertificateId, &'a str),
+}
+
+pub(super) fn descriptor<'a>(visit: &'a Visit<'_>, flag: &str) -> Result<&'a Descriptor, Stop> {
     visit.engine().providers().descriptor(flag).filter(|descriptor| descriptor.served.is_ok()).ok_or(Stop::NotFound)
 }
 
-fn form(
+pub(super) fn form(
     visit: &Visit<'_>,
     flag: &str,
     given: &Form,
-    names: &str,
+    purpose: Purpose<'_>,
     problems: &HashMap<String, String>,
     problem: Option<String>,
 ) -> Result<Response, Stop> {
+    let (action, changes, names) = match purpose {
+        Purpose::Apply(names) => (format!("/ui/new/{flag}"), false, names),
+        Purpose::Change(id, names) => (format!("/ui/certificates/{}/access", id.0), true, names),
+    };
     let descriptor = descriptor(visit, flag)?;
     let fields = descriptor.parameters.iter().filter(|parameter| !parameter.file);
     let (further, fields): (Vec<&Parameter>, Vec<&Parameter>) = fields.partition(|parameter| is_further(parameter));
-    let field = |parameter: &Parameter| field(parameter, given, problems);
+    let field = |parameter: &Parameter| field(parameter, given, problems, changes);
     let fields: Vec<Field> = fields.into_iter().map(field).collect();
     let further: Vec<Field> = further.into_iter().map(field).collect();
-    let f = visit.frame(visit.texts.fill("new.with", &[("provider", &descriptor.name)]), "new");
+    let title = if changes { "new.access_of" } else { "new.with" };
+    let title = visit.texts.with(title, "provider", &descriptor.name);
+    let f = visit.frame(title, if changes { "certificates" } else { "new" });
     shown(&ParametersPage {
         f,
-        flag: descriptor.flag.clone(),
+        action,
+        changes,
         provider: descriptor.name.clone(),
         docs: descriptor.docs.clone().filter(|url| url.starts_with("https://")),
         names: names.to_owned(),
@@ -132,13 +153,14 @@ fn is_further(parameter: &Parameter) -> bool {
     !parameter.required && parameter.default.is_some() && parameter.kind != ParameterKind::String
 }
 
-fn field(parameter: &Parameter, given: &Form, problems: &HashMap<String, String>) -> Field {
+fn field(parameter: &Parameter, given: &Form, problems: &HashMap<String, String>, changes: bool) -> Field {
     let name = format!("p.{}", parameter.k);
     Field {
         id: format!("p-{}", parameter.k),
         help: parameter.help.clone(),
         required: parameter.required,
         secret: parameter.secret,
+        kept: changes && parameter.secret,
         boolean: parameter.kind == ParameterKind::Boolean,
         integer: parameter.kind == ParameterKind::Integer,
         default: match &parameter.default {
@@ -155,7 +177,7 @@ fn field(parameter: &Parameter, given: &Form, problems: &HashMap<String, String>
 }
 
 /// What was filled in, as the API would have it.
-fn input(descriptor: &Descriptor, given: &Form) -> ApplicationInput {
+pub(super) fn input(descriptor: &Descriptor, given: &Form) -> ApplicationInput {
     let entries = descriptor.parameters.iter().filter_map(|parameter| {
         let value = given.secret(&format!("p.{}", parameter.k)).filter(|value| !value.expose_secret().is_empty())?;
         let value = match (parameter.kind, value.expose_secret()) {
@@ -173,7 +195,7 @@ pub(super) async fn check(visit: &Visit<'_>, flag: &str, given: &Form) -> Result
     let text = given.text("names");
     let names = match asked(visit.texts, text) {
         Ok(names) => names,
-        Err(problem) => return form(visit, flag, given, text, &HashMap::new(), Some(problem)),
+        Err(problem) => return form(visit, flag, given, Purpose::Apply(text), &HashMap::new(), Some(problem)),
     };
     let input = input(descriptor(visit, flag)?, given);
     let outcome = if given.text("go") == "apply" {
@@ -184,18 +206,26 @@ pub(super) async fn check(visit: &Visit<'_>, flag: &str, given: &Form) -> Result
     };
     match outcome {
         Ok(Some(to)) => Ok(redirect(&to)),
-        Ok(None) => form(visit, flag, given, text, &HashMap::new(), Some(visit.texts.t("new.too_many").to_owned())),
+        Ok(None) => {
+            form(visit, flag, given, Purpose::Apply(text), &HashMap::new(), Some(visit.texts.t("new.too_many").to_owned()))
+        }
         Err(UseCaseError::Invalid(problems)) => {
-            let by_field: HashMap<String, String> = problems.into_iter().map(|one| (one.field, one.message)).collect();
-            let known = |k: &&String| descriptor(visit, flag).is_ok_and(|all| all.parameters.iter().any(|one| one.k == **k));
-            let others = by_field.keys().filter(|k| !known(k)).filter_map(|k| Some(format!("{k}: {}", by_field.get(k)?)));
-            let others: Vec<String> = others.collect();
-            let problem = if others.is_empty() { visit.texts.t("new.problems").to_owned() } else { others.join("; ") };
-            form(visit, flag, given, text, &by_field, Some(problem))
+            let (by_field, problem) = told(visit, flag, problems);
+            form(visit, flag, given, Purpose::Apply(text), &by_field, Some(problem))
         }
         Err(error @ (UseCaseError::Internal(_) | UseCaseError::Store(_))) => Err(error.into()),
-        Err(error) => form(visit, flag, given, text, &HashMap::new(), Some(sentence(visit.texts, &error))),
+        Err(error) => form(visit, flag, given, Purpose::Apply(text), &HashMap::new(), Some(sentence(visit.texts, &error))),
     }
+}
+
+/// Problems beside the fields that they are about, and a sentence for the others.
+pub(super) fn told(visit: &Visit<'_>, flag: &str, problems: Vec<Invalid>) -> (HashMap<String, String>, String) {
+    let by_field: HashMap<String, String> = problems.into_iter().map(|one| (one.field, one.message)).collect();
+    let known = |k: &str| descriptor(visit, flag).is_ok_and(|all| all.parameters.iter().any(|one| one.k == k));
+    let others = by_field.iter().filter(|(k, _)| !known(k)).map(|(k, message)| format!("{k}: {message}"));
+    let others: Vec<String> = others.collect();
+    let problem = if others.is_empty() { visit.texts.t("new.problems").to_owned() } else { others.join("; ") };
+    (by_field, problem)
 }
 
 /// Adds the entry; answers its page.

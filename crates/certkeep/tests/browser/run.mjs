@@ -139,6 +139,8 @@ async function wrongKey() {
   const card = await page.locator(".failure").first().innerText();
   check(card.includes("does not accept the credentials") && card.includes("It is your turn"), `the card tells what to do: ${card}`);
   await look("failure-card");
+  await page.click("text=Change the access");
+  await look("access");
   await page.goto(base);
   check((await page.locator(".sentences").innerText()).includes("lobby.example.com"), "Today tells of it");
   await look("today-failed");
@@ -217,11 +219,18 @@ async function otherwise() {
   await look("dark-today");
   await everyPage("dark-");
   await page.emulateMedia({ colorScheme: "light" });
+}
+
+async function languages() {
+  const cookies = await context.cookies();
   for (const [locale, words] of [["de-DE", "Heute"], ["zh-CN", "今天"]]) {
-    await context.setExtraHTTPHeaders({ "accept-language": locale });
-    await page.goto(base);
-    check((await heading()) === words, `${locale} is spoken`);
-    await look(`today-${locale}`);
+    const foreign = await browser.newContext({ ignoreHTTPSErrors: true, locale, viewport: { width: 1280, height: 900 } });
+    await foreign.addCookies(cookies);
+    const shown = await foreign.newPage();
+    await shown.goto(base);
+    check((await shown.locator("h1").first().innerText()) === words, `${locale} is spoken`);
+    await shown.screenshot({ path: join(shots, `today-${locale}.png`), fullPage: true });
+    await foreign.close();
   }
 }
 
@@ -243,7 +252,7 @@ async function withoutScript() {
 }
 
 try {
-  for (const part of [firstStart, wizard, wrongKey, upload, search, keyboard, everyPage, otherwise, withoutScript]) {
+  for (const part of [firstStart, wizard, wrongKey, upload, search, keyboard, everyPage, otherwise, languages, withoutScript]) {
     console.log(`-- ${part.name}`);
     await part(part === everyPage ? "" : undefined);
   }
@@ -254,7 +263,9 @@ try {
   await page.screenshot({ path: join(shots, "broken.png"), fullPage: true }).catch(() => {});
 } finally {
   await browser.close();
+  const ended = new Promise((resolve) => child.once("exit", resolve));
   child.kill("SIGTERM");
+  await ended;
   rmSync(room, { recursive: true, force: true });
 }
 console.log(`\n${passed} passed, ${failures.length} failed`);

@@ -67,7 +67,7 @@ CREATE INDEX certificates_due ON certificates (urgency, next_issuance_at, id) WH
 CREATE INDEX certificates_by_turn ON certificates (turn, next_issuance_at, id) WHERE turn IS NOT NULL;
 CREATE INDEX certificates_urgent ON certificates (urgent_at, id) WHERE urgent_at IS NOT NULL;
 -- What people look at first: what ends soon, and whether anything is tried before; what failed.
-CREATE INDEX certificates_by_end ON certificates (not_after, next_issuance_at, not_before, status, id) WHERE not_after IS NOT NULL;
+CREATE INDEX certificates_by_end ON certificates (not_after, next_issuance_at, not_before, status, kind, id) WHERE not_after IS NOT NULL;
 CREATE INDEX certificates_failed ON certificates (id) WHERE status = 'issuance_fail';
 -- One index for each order of a list; entries that hold nothing come last in both directions, ties go by id. Each ends
 -- with the kind, so that a list of one kind reads nothing else on its way.

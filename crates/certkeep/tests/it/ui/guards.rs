@@ -24,17 +24,18 @@ const PAGES: [(&str, Role); 13] = [
     ("/ui/audit", Role::Admin),
 ];
 
-/// The fields of a form.
-type Form = &'static [(&'static str, &'static str)];
+/// A path, a form, and the role that may.
+struct Deed(&'static str, &'static [(&'static str, &'static str)], Role);
 
 /// What changes or tells a secret, with the role from which on it is done.
-const DEEDS: [(&str, Form, Role); 6] = [
-    ("/ui/certificates/1/renew", &[], Role::Operator),
-    ("/ui/certificates/1/key", &[], Role::Operator),
-    ("/ui/certificates/1/delete", &[], Role::Operator),
-    ("/ui/new/alidns", &[("names", "b.example.com"), ("go", "apply")], Role::Operator),
-    ("/ui/upload", &[("kind", "server")], Role::Operator),
-    ("/ui/users", &[("go", "add"), ("name", "eve"), ("role", "admin"), ("password", PASSWORD)], Role::Admin),
+const DEEDS: [Deed; 7] = [
+    Deed("/ui/certificates/1/renew", &[], Role::Operator),
+    Deed("/ui/certificates/1/key", &[], Role::Operator),
+    Deed("/ui/certificates/1/access", &[], Role::Operator),
+    Deed("/ui/certificates/1/delete", &[], Role::Operator),
+    Deed("/ui/new/alidns", &[("names", "b.example.com"), ("go", "apply")], Role::Operator),
+    Deed("/ui/upload", &[("kind", "server")], Role::Operator),
+    Deed("/ui/users", &[("go", "add"), ("name", "eve"), ("role", "admin"), ("password", PASSWORD)], Role::Admin),
 ];
 
 #[tokio::test]
@@ -44,7 +45,7 @@ async fn nobody_sees_a_page_without_a_session() {
         let page = ask(&house, Request::builder().uri(path).body(Body::empty()).unwrap()).await;
         assert_eq!(page.leads_to(), "/login", "{path}");
     }
-    for (path, form, _) in DEEDS {
+    for Deed(path, form, _) in DEEDS {
         assert_eq!(ask(&house, posted(path, "", fields(form))).await.leads_to(), "/login", "{path}");
     }
 }
@@ -111,7 +112,7 @@ async fn each_role_sees_and_does_what_it_may() {
     }
     // The least first: what is done can be done once.
     for (who, role) in [(&viewer, Role::Viewer), (&operator, Role::Operator), (&anna, Role::Admin)] {
-        for (path, form, least) in DEEDS {
+        for Deed(path, form, least) in DEEDS {
             let done = who.post(path, form).await.status;
             assert_eq!(done == StatusCode::FORBIDDEN, role < least, "{path} for {role:?}: {done}");
         }

@@ -1,13 +1,15 @@
 //! What the pages tell, and what their buttons do.
 use std::sync::PoisonError;
 
-use certkeep_core::certificate::{CertificateId, Kind};
+use certkeep_core::application::AuthValue;
+use certkeep_core::certificate::{self, CertificateId, Kind};
 use certkeep_core::failure::Code;
 use certkeep_core::outline::Search;
 use certkeep_core::people::Role;
 use certkeep_core::time::Clock;
 use certkeep_testkit::wait::{PATIENCE, eventually};
 use http::StatusCode;
+use secrecy::ExposeSecret;
 
 use super::browser::Browser;
 use crate::house::House;
@@ -85,6 +87,19 @@ async fn a_failure_is_told_with_what_to_do() {
     }
     let today = anna.get("/").await.text;
     assert!(today.contains("a.example.com: The CA does not issue for this name."), "{today}");
+    // With another key it is tried again, and the secret that was left empty is the one that was there.
+    *house.ca_failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    let access = anna.get(&format!("{page}/access")).await.text;
+    assert!(access.contains("name=\"p.AccessKeyId\" value=\"id\"") && !access.contains("value=\"key\""), "{access}");
+    let changed = anna.post(&format!("{page}/access"), &[("p.AccessKeyId", "another")]).await;
+    assert_eq!(changed.leads_to(), format!("{page}?done=changed"));
+    let text = says(&anna, page, "Download key and chain").await;
+    assert!(text.contains("another"), "{text}");
+    let entry = house.engine.certificate(house.engine.certificate_named("a.example.com.pem").await.unwrap()).await.unwrap();
+    let certificate::Role::Server(server) = &entry.role else { panic!("a server certificate") };
+    let auth = &server.application.as_ref().unwrap().auth;
+    let secret = auth.iter().find(|one| one.k == "AccessKeySecret").unwrap();
+    assert!(matches!(&secret.value, AuthValue::Text(text) if text.expose_secret() == "key"));
 }
 
 #[tokio::test]
