@@ -67,8 +67,7 @@ pub(crate) const fn marking(dialect: Dialect) -> &'static str {
         "UPDATE certificates
          SET urgency = CASE WHEN not_after <= $1 THEN 0 ELSE 1 END,
              urgent_at = CASE WHEN not_after <= $1 THEN NULL ELSE not_after END, turn = NULL
-         WHERE urgent_at <= $1
-           AND id IN (SELECT id FROM certificates WHERE urgent_at <= $1 ORDER BY urgent_at, id LIMIT $2",
+         WHERE id IN (SELECT id FROM certificates WHERE urgent_at <= $1 ORDER BY urgent_at, id LIMIT $2",
         ")"
     )
 }
