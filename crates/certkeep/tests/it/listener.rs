@@ -39,13 +39,15 @@ async fn exchange(stream: &mut (impl AsyncReadExt + AsyncWriteExt + Unpin), requ
 }
 
 #[tokio::test]
-async fn outside_the_api_there_is_a_health_check_and_nothing_else() {
+async fn outside_the_api_there_are_a_health_check_and_the_page_and_nothing_else() {
     let house = House::over_https().await;
     let client = client(house.address(), house.tls(&[b"http/1.1"]), HERE);
     let url = |path: &str| format!("https://localhost:{}{path}", house.address().port());
     let health = client.get(url("/healthz")).send().await.unwrap();
     assert_eq!((health.status().as_u16(), health.text().await.unwrap().as_str()), (200, "ok"));
-    for path in ["/", "/nonsense", "/certificate/list", "/openapix"] {
+    let page = client.get(url("/")).send().await.unwrap();
+    assert_eq!((page.status().as_u16(), page.url().path()), (200, "/login"), "the page asks who is there");
+    for path in ["/nonsense", "/certificate/list", "/openapix", "/loginx"] {
         assert_eq!(client.get(url(path)).send().await.unwrap().status(), 404, "{path}");
     }
     assert_eq!(client.post(url("/healthz")).send().await.unwrap().status(), 404);
