@@ -12,13 +12,14 @@ use crate::issuances::leases::lease_of;
 use crate::issuances::starting::{DUE_ENTRIES, by_turn, by_urgency, marking, without_turn};
 use crate::renewals::QUESTIONS;
 
-/// What the job loop looks for, each with the index that it is picked by, and with values: few are due.
+/// What the job loop looks for, each with the index that it is picked by, and with values: few are due, but
+/// for what has become urgent, which after an outage is much.
 fn due_work(dialect: Dialect) -> [(&'static str, &'static str, &'static str); 10] {
     [
         (by_urgency(dialect), "certificates_due", "(1, 100, 64)"),
         (by_turn(dialect), "certificates_by_turn", "(64)"),
         (without_turn(dialect), "certificates_due", "(100, 64)"),
-        (marking(dialect), "certificates_urgent", "(100, 64)"),
+        (marking(dialect), "certificates_urgent", "(20000, 64)"),
         (DUE_ENTRIES, "certificates_by_turn", "(100)"),
         (lease_of(dialect), "issuances_due", "(100, 200, 16)"),
         (DUE_REMOVALS, "challenge_records_due", "(100, 64)"),

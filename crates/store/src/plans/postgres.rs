@@ -75,7 +75,9 @@ fn due_work_is_picked_by_an_index(database: &PostgresDatabase) {
     for (plan, (statement, index, _)) in plans(database, &statements).into_iter().zip(work) {
         // The pace is one row, and the clients with turns are few.
         let walks = plan.lines().any(|step| step.contains("Seq Scan") && !step.contains("pace") && !step.contains("turns"));
-        assert!(plan.contains(index) && !walks && !plan.contains("Sort"), "{statement}\n{plan}");
+        // What is picked already is few, too.
+        let sorts = plan.lines().any(|step| step.contains("Sort Key") && !step.contains("ANY_subquery"));
+        assert!(plan.contains(index) && !walks && !sorts, "{statement}\n{plan}");
     }
 }
 
