@@ -187,6 +187,8 @@ async function keyboard() {
   }
   for (const href of ["/ui/new", "/ui/certificates", "/ui/settings", "Sign out"]) check(reached.has(href), `${href} is reached by the keyboard`);
   await page.goto(`${base}/ui/new`);
+  // The browser gives it the focus when it has drawn the page.
+  await page.waitForFunction(() => document.activeElement?.id === "names");
   await page.keyboard.type("door.example.com");
   check((await page.locator("#names").inputValue()) === "door.example.com", "the first field has the focus");
 }
