@@ -83,7 +83,8 @@ async fn a_failure_is_told_with_what_to_do() {
     let (page, _) = applied.leads_to().split_once('?').unwrap();
     // What the last step saw is told before the application is over.
     let text = says(&anna, page, "None, until something is changed.").await;
-    for words in ["402", "The CA does not issue for this name.", "Apply for another name, or at another CA.", "placing an order"] {
+    for words in ["402", "The CA does not issue for this name.", "Apply for another name, or at another CA.", "placing an order"]
+    {
         assert!(text.contains(words), "{words}: {text}");
     }
     let today = anna.get("/").await.text;
